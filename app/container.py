@@ -1,0 +1,192 @@
+"""The composition root: the only place where a concrete class meets the port it stands behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from sqlalchemy import exc as sa_exc
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.resources import migrations_folder
+from app.settings import Settings
+from infra.compute import ProcessPool
+from infra.db.engine import create_engine
+from infra.db.migrate import Migrations, current_revision
+from infra.db.vector_indexes import VectorIndexes
+from infra.embeddings import open_embedder, space_named
+from infra.llm import check_summarizer, open_summarizer
+from infra.uow.sql import SqlUnitOfWork
+from interfaces_adaptor.gateways.readers import READERS
+from interfaces_adaptor.repositories import repositories_for
+from interfaces_adaptor.repositories.keys import SqlKeyStore
+from services import Services
+from services.access import Access
+from services.build_tree import Debounce, TreeBuilder
+from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
+from services.domain import Dataset, Lease, TenantId
+from services.health import Health, Part
+from services.index_document import DocumentIndexer
+from services.ingest_document import DocumentIngestor
+from services.jobs import JobRunner
+from services.lifecycle import Lifecycle
+from services.ports import Embedder
+from services.retrieve import Retriever
+from services.store import OpenUnitOfWork, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What an API process needs. It computes nothing heavy: clustering and its libraries stay in the workers."""
+
+    settings: Settings
+    engine: AsyncEngine
+    services: Services
+    access: Access
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContainer:
+    """What a worker process needs."""
+
+    settings: Settings
+    engine: AsyncEngine
+    runner: JobRunner
+    indexes: VectorIndexes
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsOfWork:
+    """Opens units of work on one engine."""
+
+    engine: AsyncEngine
+
+    def __call__(self, tenant: TenantId, lease: Lease | None = None, *, snapshot: bool = False) -> UnitOfWork:
+        return SqlUnitOfWork(self.engine, repositories_for, tenant, lease, snapshot=snapshot)
+
+
+@asynccontextmanager
+async def open_container(settings: Settings, database_url: str) -> AsyncIterator[Container]:
+    engine = create_engine(
+        database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
+    )
+    units = UnitsOfWork(engine)
+    services = Services(
+        ingestor=DocumentIngestor(
+            units,
+            READERS,
+            space_named(settings.default_embedder),
+            settings.default_vector_index,
+            check_summarizer,
+        ),
+        retriever=Retriever(units, lambda dataset: open_embedder(dataset.space)),
+        lifecycle=Lifecycle(units, settings.tree_params, check_summarizer),
+        open_unit_of_work=units,
+    )
+    try:
+        yield Container(settings, engine, services, Access(SqlKeyStore(engine)), health_of(engine))
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings,
+    database_url: str,
+    *,
+    pool: ProcessPool | None = None,
+    units_on: Callable[[AsyncEngine], OpenUnitOfWork] = UnitsOfWork,
+) -> AsyncIterator[WorkerContainer]:
+    """`pool` is one that outlives the worker; without it the worker warms and closes its own."""
+    engine = create_engine(
+        database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
+    )
+    units = units_on(engine)
+    compute = pool or ProcessPool(settings.worker.processes or None, warm_up)
+
+    def embedder_for(dataset: Dataset) -> Embedder:
+        return open_embedder(dataset.space, compute)
+
+    indexer = DocumentIndexer(units, embedder_for, compute)
+    builder = TreeBuilder(
+        units,
+        settings.tree_params,
+        Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds),
+        embedder_for,
+        lambda name: open_summarizer(name, compute),
+        compute,
+    )
+    indexes = VectorIndexes(engine, settings.vector_index_from)
+    runner = JobRunner(units, {"ingest": indexer.index, "build": builder.build}, {"build": builder.delay}, indexes)
+    warming = asyncio.create_task(compute.warm())
+    try:
+        yield WorkerContainer(settings, engine, runner, indexes)
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        if pool is None:
+            compute.close()
+        await engine.dispose()
+
+
+def warm_up() -> None:
+    """Groups a small level in each process of the pool, so that the first build does not wait until the libraries are
+    loaded and their code is compiled."""
+    n = 64
+    vectors = np.random.default_rng(0).standard_normal((n, 32), np.float32)
+    frontier = Frontier(
+        vectors=Matrix.of(vectors),
+        tokens=np.ones(n, np.int64),
+        keys=[str(i) for i in range(n)],
+        order=[("", i) for i in range(n)],
+        paths=[()] * n,
+    )
+
+    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    asyncio.run(load_grouper("umap_gmm")(frontier, GroupingParams(), at_once))
+
+
+def health_of(engine: AsyncEngine) -> Health:
+    migrations = Migrations(migrations_folder())
+
+    async def database() -> Part:
+        try:
+            async with engine.connect() as connection:
+                server = await connection.scalar(text("show server_version"))
+                vector = await connection.scalar(text("select extversion from pg_extension where extname = 'vector'"))
+        except (sa_exc.SQLAlchemyError, OSError) as error:
+            return Part(False, f"does not answer ({type(error).__name__})", needed=True)
+        return Part(True, f"Postgres {server}, pgvector {vector}", needed=True)
+
+    async def schema() -> Part:
+        try:
+            async with engine.connect() as connection:
+                current = await current_revision(connection)
+        except (sa_exc.SQLAlchemyError, OSError):
+            return Part(False, "unknown while the database does not answer", needed=True)
+        if current != migrations.head:
+            return Part(False, f"at {current}, this version needs {migrations.head}: run `raptor migrate`", needed=True)
+        return Part(True, f"at {current}", needed=True)
+
+    async def workers() -> Part:
+        try:
+            async with engine.connect() as connection:
+                alive = await connection.scalar(
+                    text(
+                        "select count(*) from procrastinate_workers where last_heartbeat > now() - interval '1 minute'"
+                    )
+                )
+        except (sa_exc.SQLAlchemyError, OSError):
+            return Part(False, "unknown while the database does not answer")
+        return Part(bool(alive), f"{alive} alive" if alive else "none alive: start `raptor worker`")
+
+    return Health(version("raptor-service"), {"database": database, "schema": schema, "workers": workers})

@@ -1,0 +1,101 @@
+"""`raptor doctor`: what is configured, what is reachable, what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from app.container import open_container
+from app.database import joined_database
+from app.serve import served_at
+from app.settings import Settings
+from infra.db.migrate import UnsuitableDatabase
+from infra.embeddings import space_named
+from infra.llm import check_summarizer
+from infra.postgres.errors import EmbeddedPostgresError
+from interfaces_adaptor.clients.service_client import ServiceClient
+from services.errors import RaptorError
+
+LEAST_FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def examine(settings: Settings, console: Console) -> bool:
+    """Prints the findings; False if something needs mending."""
+    findings = [*of_this_machine(settings), *of_models(settings), *of_database(settings), *of_service(settings)]
+    table = Table("", "what", "found", "what to do")
+    for finding in findings:
+        table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.detail, finding.remedy)
+    console.print(table)
+    return all(finding.ok for finding in findings)
+
+
+def of_this_machine(settings: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", (3, 11) <= sys.version_info[:2] < (3, 15), version, "3.11 to 3.14 are supported")
+    yield Finding("cores", True, f"{os.cpu_count()}; {settings.worker.processes or os.cpu_count()} processes compute")
+    folder = settings.data_dir.resolve()
+    above = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    writable, free = os.access(above, os.W_OK), shutil.disk_usage(above).free
+    yield Finding("data folder", writable, f"{folder}", "" if writable else "set RAPTOR_DATA_DIR to a folder of yours")
+    enough = free >= LEAST_FREE_BYTES
+    yield Finding("free disk", enough, f"{free / 1e9:.0f} GB", "" if enough else "at least 1 GB is wanted")
+
+
+def of_models(settings: Settings) -> Iterator[Finding]:
+    for what, name, check in (
+        ("embedder", settings.default_embedder, space_named),
+        ("summariser", settings.default_summary_llm, check_summarizer),
+    ):
+        try:
+            check(name)
+        except RaptorError as error:
+            yield Finding(what, False, name, error.message)
+        else:
+            yield Finding(what, True, name)
+
+
+def of_database(settings: Settings) -> Iterator[Finding]:
+    which = "DATABASE_URL" if settings.database_url is not None else "embedded, in the data folder"
+    try:
+        with joined_database(settings) as url:
+            parts = asyncio.run(database_parts(settings, url))
+    except (EmbeddedPostgresError, UnsuitableDatabase, RaptorError, OSError, ValueError) as error:
+        yield Finding("database", False, which, str(error))
+        return
+    yield Finding("database", True, which)
+    for name, (ok, detail) in parts.items():
+        yield Finding(name, ok or name == "workers", detail)
+
+
+async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, str]]:
+    async with open_container(settings, url) as container:
+        parts = {name: (part.ok, part.detail) for name, part in (await container.health.parts()).items()}
+        if parts["database"][0]:
+            keys = [key for key in await container.access.all() if key.revoked_at is None]
+            detail = f"{len(keys)} active" if keys else "none: open to this computer, closed to others"
+            parts["API keys"] = (True, detail)
+        return parts
+
+
+def of_service(settings: Settings) -> Iterator[Finding]:
+    url = served_at(settings.data_dir)
+    alive = False
+    if url is not None:
+        with ServiceClient(url) as client:
+            alive = client.alive()
+    yield Finding("service", True, f"answers at {url}" if alive else "not running: `raptor serve` starts it")

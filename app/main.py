@@ -1,0 +1,62 @@
+"""The HTTP application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
+
+from app.container import Container
+from app.routers import ROUTERS
+from interfaces_adaptor.http import errors
+from interfaces_adaptor.http.gate import Gate
+from interfaces_adaptor.http.ingest import IngestLimits
+from interfaces_adaptor.http.schemas.envelope import ErrorAnswer
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# Beside the file an upload has fields, and JSON escapes a text to at most six times its bytes.
+FORM_SLACK_BYTES = 1024 * 1024
+JSON_EXPANSION = 6
+
+DESCRIPTION = """
+Markdown in, a RAPTOR tree out: chunks at the leaves, summaries of summaries up to one root, and retrieval over all
+levels that names the exact passage.
+
+Every answer about a single thing is `{"code", "data"}`, every error `{"error": {"code", "message", "details"}}`, and
+every answer carries `X-Request-Id`.
+"""
+
+
+def create_app(container: Container) -> ASGIApp:
+    """The application over a container that stays open as long as it is served."""
+    settings = container.settings
+    app = FastAPI(
+        title="raptor-service",
+        version=container.health.version,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=JSON_EXPANSION * settings.http.max_upload_bytes + FORM_SLACK_BYTES,
+        responses={status: {"model": ErrorAnswer} for status in (400, 401, 404, 409, 413, 422, 503)},
+        generate_unique_id_function=operation_id,
+    )
+    app.state.services = container.services
+    app.state.health = container.health
+    app.state.ingest_limits = IngestLimits(
+        max_upload_bytes=settings.http.max_upload_bytes,
+        wait_s=settings.http.ingest_wait_seconds,
+        chunking=settings.chunk.params,
+    )
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return Gate(
+        app,
+        container.access,
+        loopback=settings.http.host in LOOPBACK,
+        allowed_hosts=settings.http.allowed_hosts,
+    )
+
+
+def operation_id(route: APIRoute) -> str:
+    return route.name

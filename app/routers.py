@@ -1,0 +1,17 @@
+"""The routers that the application includes. A new resource is a file in `interfaces_adaptor/http` and a line here."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from interfaces_adaptor.http import api_docs, datasets, documents, ingest, jobs, retrieval, status
+
+ROUTERS: list[APIRouter] = [
+    ingest.router,
+    documents.router,
+    datasets.router,
+    retrieval.router,
+    jobs.router,
+    status.router,
+    api_docs.router,
+]

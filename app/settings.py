@@ -1,0 +1,153 @@
+"""All settings: one tree, read once at start from the environment and `.env`, then passed as values.
+
+Names in the environment: DATABASE_URL, and RAPTOR_… for the rest; `.env.example` tells each with its meaning.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.clustering import GroupingParams
+from services.domain import ChunkingParams
+from services.errors import InvalidRequest
+from services.tree_params import TreeParams
+
+MIB = 1024 * 1024
+
+Empty = BeforeValidator(lambda value: None if value == "" else value)
+
+
+class SettingsError(Exception):
+    """A setting has a value that makes no sense; the message names it and says what is allowed."""
+
+
+class Group(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+
+class HttpSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    max_upload_bytes: int = Field(
+        20 * MIB, gt=0, validation_alias=AliasChoices("RAPTOR_MAX_UPLOAD_BYTES", "MAX_UPLOAD_BYTES")
+    )
+    # How long an ingest without `Prefer` waits for its job before it answers 202.
+    ingest_wait_seconds: float = Field(3600.0, gt=0)
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class DatabaseSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_DB_", env_file=".env", extra="ignore", frozen=True)
+
+    pool_size: int = Field(10, ge=2, le=200)
+    timeout_seconds: float = Field(10.0, gt=0)
+    # For the embedded server only.
+    shared_buffers: str = "256MB"
+    maintenance_work_mem: str = "512MB"
+
+
+class ChunkSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_CHUNK_", env_file=".env", extra="ignore", frozen=True)
+
+    chunker: str = "markdown"
+    size: int = Field(1200, ge=100, le=20_000)
+    overlap: int = Field(200, ge=0)
+
+    @property
+    def params(self) -> ChunkingParams:
+        return ChunkingParams(self.chunker, self.size, self.overlap)
+
+
+class TreeSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_TREE_", env_file=".env", extra="ignore", frozen=True)
+
+    grouper: str = "umap_gmm"
+    min_k: int = 1
+    max_k: int = 50
+    threshold: float = 0.1
+    dimensions: int = 10
+    seed: int = 224
+    token_budget: int = 3500
+    summary_tokens: int = 200
+    levels_cap: Annotated[int | None, Empty] = None
+    debounce_seconds: float = Field(5.0, ge=0)
+    debounce_max_seconds: float = Field(30.0, ge=0)
+
+    def params(self, summary_llm: str) -> TreeParams:
+        chosen = self.model_dump(exclude={"debounce_seconds", "debounce_max_seconds"})
+        return TreeParams(grouping=GroupingParams()).changed(chosen | {"summary_llm": summary_llm})
+
+
+class WorkerSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_WORKER_", env_file=".env", extra="ignore", frozen=True)
+
+    concurrency: int = Field(8, ge=1, le=256)
+    # Processes for clustering, chunking and the built-in models; 0: one a core.
+    processes: int = Field(0, ge=0)
+    poll_seconds: float = Field(0.5, gt=0)
+    heartbeat_seconds: float = Field(5.0, gt=0)
+    # A worker that has not been heard of for so long is taken for dead, and its jobs are given to others.
+    dead_after_seconds: float = Field(20.0, gt=0)
+    shutdown_seconds: float = Field(10.0, ge=0)
+
+
+class LogSettings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_LOG_", env_file=".env", extra="ignore", frozen=True)
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    folder: Path | None = Path("logs")
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Group):
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: Annotated[SecretStr | None, Empty] = Field(None, validation_alias="DATABASE_URL")
+    data_dir: Path = Path(".raptor")
+    default_embedder: str = "builtin/lexical-1"
+    default_summary_llm: str = "builtin/extractive"
+    default_vector_index: Literal["hnsw_cosine", "hnsw_ip", "hnsw_l2", "exact"] = "hnsw_cosine"
+    # Vectors of a dataset from which on it gets an HNSW index of its own.
+    vector_index_from: int = Field(20_000, ge=1)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    chunk: ChunkSettings = Field(default_factory=ChunkSettings)
+    tree: TreeSettings = Field(default_factory=TreeSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @model_validator(mode="after")
+    def sensible(self) -> Settings:
+        if self.chunk.overlap >= self.chunk.size:
+            raise ValueError("RAPTOR_CHUNK_OVERLAP has to be smaller than RAPTOR_CHUNK_SIZE")
+        return self
+
+    @cached_property
+    def tree_params(self) -> TreeParams:
+        return self.tree.params(self.default_summary_llm)
+
+
+def load_settings() -> Settings:
+    """Raises SettingsError with a line for each setting that is wrong."""
+    try:
+        settings = Settings()
+        _ = settings.tree_params
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+    except InvalidRequest as error:
+        raise SettingsError(f"RAPTOR_TREE_…: {error.message}") from None
+    return settings
+
+
+def child_environment(database_url: str) -> dict[str, str]:
+    """What a child process of ours needs to come to the same settings and the same database."""
+    return dict(os.environ) | {"DATABASE_URL": database_url}

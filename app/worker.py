@@ -1,0 +1,44 @@
+"""A worker: runs jobs until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import structlog
+
+from app.container import open_worker
+from app.settings import Settings
+from infra.db.engine import libpq_url
+from interfaces_adaptor.jobs.queue import QueueParams, job_queue, register, work
+
+logger = structlog.get_logger("worker")
+
+
+async def run_worker(settings: Settings, database_url: str, *, until_stdin_closes: bool = False) -> None:
+    """Until SIGTERM or SIGINT: then running jobs get `RAPTOR_WORKER_SHUTDOWN_SECONDS` to end, and what has not ended
+    goes back to the queue. A worker that another process started ends when the pipe to that process closes."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if until_stdin_closes:
+        loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1) else None)
+    async with open_worker(settings, database_url) as container:
+        queue = job_queue(libpq_url(database_url))
+        register(queue, container.runner)
+        logger.info("worker started", concurrency=settings.worker.concurrency)
+        await work(queue, queue_params(settings), stop)
+        logger.info("worker stopped")
+
+
+def queue_params(settings: Settings) -> QueueParams:
+    return QueueParams(
+        concurrency=settings.worker.concurrency,
+        poll_s=settings.worker.poll_seconds,
+        heartbeat_s=settings.worker.heartbeat_seconds,
+        dead_after_s=settings.worker.dead_after_seconds,
+        shutdown_s=settings.worker.shutdown_seconds,
+    )

@@ -1,0 +1,92 @@
+"""A large dataset's own HNSW index: made beside its use when the dataset has grown, dropped when it is gone.
+
+One index a dataset, not one for all: it holds that dataset's neighbours only, so that no filter thins out what comes
+back; and writing another dataset's vectors does not pay for it (COPY into an indexed table took 582 rows a second
+against 16,000 without).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.domain import Dataset, TenantId
+
+logger = logging.getLogger(__name__)
+
+OPERATOR_CLASSES = {
+    "hnsw_cosine": "halfvec_cosine_ops",
+    "hnsw_ip": "halfvec_ip_ops",
+    "hnsw_l2": "halfvec_l2_ops",
+}
+LARGEST_HALFVEC = 4_000  # dimensions that an HNSW index takes
+
+
+def index_name(tenant: str, dataset_id: str, model: str, vector_index: str) -> str:
+    parts = "\n".join((tenant, dataset_id, model, vector_index))
+    return f"hnsw_{hashlib.sha256(parts.encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndexes:
+    """`from_vectors`: a dataset of fewer is searched exactly, which is as fast there and finds everything."""
+
+    engine: AsyncEngine
+    from_vectors: int
+
+    async def keep(self, tenant: TenantId, dataset: Dataset) -> None:
+        """Makes the dataset's index if it is large enough and has none. Readers and writers go on meanwhile."""
+        if dataset.vector_index == "exact" or dataset.space.dimensions > LARGEST_HALFVEC:
+            return
+        name = index_name(tenant, dataset.dataset_id, dataset.space.name, dataset.vector_index)
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            state = await connection.scalar(
+                text("select indisvalid from pg_index where indexrelid = to_regclass(:name)"), {"name": name}
+            )
+            if state:
+                return
+            rows = await connection.scalar(
+                text("select count(*) from embeddings where tenant_id = :tenant and dataset_id = :dataset"),
+                {"tenant": tenant, "dataset": dataset.dataset_id},
+            )
+            if int(rows or 0) < self.from_vectors:
+                return
+            if state is False:
+                # What an interrupted build left: it is kept up to date and never read.
+                await connection.execute(text(f"drop index concurrently if exists {name}"))
+            logger.info("vector index begins", extra={"dataset_id": dataset.dataset_id, "vectors": rows})
+            await connection.execute(text(self._create(name, tenant, dataset)))
+            logger.info("vector index is ready", extra={"dataset_id": dataset.dataset_id})
+
+    def _create(self, name: str, tenant: TenantId, dataset: Dataset) -> str:
+        return f"""
+            create index concurrently {name} on embeddings
+            using hnsw ((v::halfvec({dataset.space.dimensions})) {OPERATOR_CLASSES[dataset.vector_index]})
+            where tenant_id = {literal(tenant)} and dataset_id = {literal(dataset.dataset_id)}
+                and model = {literal(dataset.space.name)}
+        """
+
+    async def drop_orphans(self) -> int:
+        """Indexes of datasets that are gone."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            rows = await connection.execute(
+                text("select indexname from pg_indexes where tablename = 'embeddings' and indexname like 'hnsw\\_%'")
+            )
+            there = {row[0] for row in rows}
+            datasets = await connection.execute(
+                text("select tenant_id, dataset_id, embed_provider, embed_model, vector_index from datasets")
+            )
+            wanted = {index_name(row[0], row[1], f"{row[2]}/{row[3]}", row[4]) for row in datasets}
+            for name in sorted(there - wanted):
+                await connection.execute(text(f"drop index concurrently if exists {name}"))
+            return len(there - wanted)
+
+
+def literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,28 @@
+"""The built-in summariser: no key, no cost; the strongest sentences of the sources, word for word."""
+
+from __future__ import annotations
+
+import os
+
+from services.domain import Usage
+from services.extractive import summarise
+from services.ports import Compute, Summary, SummaryRequest
+
+
+class ExtractiveSummarizer:
+    name = "builtin/extractive"
+
+    def __init__(self, compute: Compute) -> None:
+        self._compute = compute
+        # Two requests a core: one computes while the other travels between the processes.
+        self.concurrency = 2 * (os.cpu_count() or 1)
+
+    async def summarize(self, request: SummaryRequest) -> Summary:
+        title, text = await self._compute(summary_of, request)
+        return Summary(title, text, {"summary_kind": "extractive"}, Usage())
+
+
+def summary_of(request: SummaryRequest) -> tuple[str, str]:
+    """Runs in the process pool."""
+    found = summarise(request.texts, token_budget=request.max_tokens, heading_paths=request.heading_paths)
+    return found.title, found.text

@@ -1,0 +1,178 @@
+"""A client of this service's own API, for the command line, for tests and for whoever builds on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+TERMINAL = {"succeeded", "failed", "cancelled"}
+
+
+class ServiceError(Exception):
+    """The service answered with an error: `code` and `details` are the answer's."""
+
+    def __init__(self, status: int, code: str, message: str, details: dict[str, Any]) -> None:
+        super().__init__(f"{message} [{code}]")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+class ServiceUnreachable(Exception):
+    """Nobody answers at this address."""
+
+
+class ServiceClient:
+    """Blocking; one connection pool. `timeout_s` bounds a single answer, not the work that it stands for."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        # Proxies of the environment have no business between a machine and its own service.
+        self._http = httpx.Client(
+            base_url=base_url, headers=headers, timeout=timeout_s, transport=transport, trust_env=False
+        )
+        self.base_url = base_url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def ingest(
+        self,
+        dataset_id: str,
+        file_name: str,
+        data: bytes,
+        *,
+        wait_s: float | None = 0.0,
+        tags: Sequence[str] = (),
+        **fields: str | None,
+    ) -> dict[str, Any]:
+        """One Markdown file. By default it answers at once with the job; `wait_s=None` waits for the live tree."""
+        form = {"dataset_id": dataset_id, **{name: value for name, value in fields.items() if value is not None}}
+        headers = {} if wait_s is None else {"Prefer": f"wait={int(wait_s)}" if wait_s else "respond-async"}
+        return self._data(
+            "POST",
+            "/v1/document/ingest-markdown",
+            data={**form, "tags": list(tags)},
+            files={"file": (file_name, data, "text/markdown")},
+            headers=headers,
+            timeout=None if wait_s is None else 60.0 + wait_s,
+        )
+
+    def retrieve(self, dataset_id: str, query: str, **options: Any) -> dict[str, Any]:
+        return self._data("POST", "/v1/retrieve", json={"dataset_id": dataset_id, "query": query, **options})
+
+    def rebuild(self, dataset_id: str, **options: Any) -> dict[str, Any]:
+        return self._data("POST", f"/v1/datasets/{dataset_id}/rebuild", json=options)
+
+    def dataset(self, dataset_id: str) -> dict[str, Any]:
+        return self._data("GET", f"/v1/datasets/{dataset_id}")
+
+    def datasets(self) -> Iterator[dict[str, Any]]:
+        return self._pages("/v1/datasets")
+
+    def documents(self, dataset_id: str) -> Iterator[dict[str, Any]]:
+        return self._pages("/v1/documents", dataset_id=dataset_id)
+
+    def document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
+        return self._data("GET", f"/v1/documents/{doc_id}", params={"dataset_id": dataset_id})
+
+    def tree(self, dataset_id: str, *, limit: int = 100, **options: Any) -> dict[str, Any]:
+        return self._data("GET", f"/v1/datasets/{dataset_id}/tree", params={"limit": limit, **options})
+
+    def tree_nodes(self, dataset_id: str, **options: Any) -> Iterator[dict[str, Any]]:
+        return self._pages(f"/v1/datasets/{dataset_id}/tree", limit=500, **options)
+
+    def node(self, node_id: str) -> dict[str, Any]:
+        return self._data("GET", f"/v1/nodes/{node_id}")
+
+    def jobs(self, *, limit: int = 100, **options: Any) -> list[dict[str, Any]]:
+        return list(self._data("GET", "/v1/jobs", params={"limit": limit, **options})["items"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self._data("GET", f"/v1/jobs/{job_id}")
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        return self._data("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> dict[str, Any]:
+        return self._data("POST", f"/v1/jobs/{job_id}/retry")
+
+    def wait_for(self, job_id: str, *, timeout_s: float = 3600.0, poll_s: float = 0.2) -> dict[str, Any]:
+        """The job once it has ended, however it did. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            job = self.job(job_id)
+            if job["status"] in TERMINAL:
+                return job
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is still {job['status']} ({job['stage']})")
+            time.sleep(poll_s)
+
+    def health(self) -> dict[str, Any]:
+        return self._data("GET", "/v1/health")
+
+    def alive(self) -> bool:
+        try:
+            return self._http.get("/healthz", timeout=2.0).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _pages(self, path: str, **options: Any) -> Iterator[dict[str, Any]]:
+        cursor = None
+        while True:
+            page = self._data("GET", path, params={**options, **({"cursor": cursor} if cursor else {})})
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def _data(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Raises ServiceError, ServiceUnreachable."""
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(f"{self.base_url} does not answer ({type(error).__name__}).") from error
+        if response.is_success:
+            answer: dict[str, Any] = response.json()["data"]
+            return answer
+        try:
+            found = response.json()["error"]
+        except (ValueError, KeyError, TypeError):
+            found = {"code": "unknown", "message": response.text[:200], "details": {}}
+        raise ServiceError(response.status_code, found["code"], found["message"], found["details"])
+
+
+def markdown_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Files and the Markdown within folders, in order, each with its path below what was named, in `/` form."""
+    found: list[tuple[Path, str]] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in (".md", ".markdown")
+                and file.is_file()
+                and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            )
+            found += [(file, file.relative_to(path).as_posix()) for file in inside]
+        else:
+            found.append((path, path.name))
+    return found

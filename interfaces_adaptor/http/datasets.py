@@ -1,0 +1,84 @@
+"""Datasets and their trees."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.schemas.documents import DatasetOut
+from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody
+from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
+
+router = APIRouter(prefix="/v1", tags=["datasets and trees"])
+
+
+@router.get("/datasets", response_model=Answer[Page[DatasetOut]])
+async def list_datasets(services: ServicesOf, tenant: TenantOf, limit: Limit = 100, cursor: Cursor = None) -> Any:
+    after = position_of(cursor, str)
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        found = await work.catalog.datasets(after, limit)
+    last = [found[-1].dataset_id] if len(found) == limit else None
+    return Answer(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+
+
+@router.get("/datasets/{dataset_id}", response_model=Answer[DatasetOut])
+async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        return Answer(data=DatasetOut.of(await work.catalog.dataset(dataset_id)))
+
+
+@router.delete("/datasets/{dataset_id}", response_model=Answer[JobStarted], summary="Erase a dataset")
+async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
+    await services.lifecycle.delete_dataset(tenant, dataset_id)
+    return Answer(data=JobStarted(job_id=None, dataset_id=dataset_id))
+
+
+@router.post(
+    "/datasets/{dataset_id}/rebuild", status_code=202, response_model=Answer[JobStarted], summary="Build the tree anew"
+)
+async def rebuild(dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None) -> Any:
+    """Begins at once. A tree whose documents and parameters have not changed stays as it is: the job then ends
+    without a single call."""
+    changes = dict(body.tree) if body is not None else {}
+    if body is not None and body.summary_llm:
+        changes["summary_llm"] = body.summary_llm
+    job_id = await services.lifecycle.rebuild(tenant, dataset_id, changes)
+    return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
+
+
+@router.get("/datasets/{dataset_id}/tree", response_model=Answer[TreePage], summary="The live tree by levels")
+async def read_tree(
+    dataset_id: str,
+    services: ServicesOf,
+    tenant: TenantOf,
+    level: Annotated[int | None, Query(ge=0, le=64, description="Only this level; 0 are the leaves.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
+    after = position_of(cursor, int, int)
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        tree = await work.catalog.tree(dataset_id)
+        sizes = await work.catalog.level_sizes(tree.tree_id)
+        found = await work.catalog.nodes(tree.tree_id, after, limit, level=level)
+    stats = tree.stats.get("levels", {})
+    last = [found[-1].level, found[-1].position] if len(found) == limit else None
+    return Answer(
+        data=TreePage(
+            **LiveTree.of(tree).model_dump(),
+            dataset_id=dataset_id,
+            levels=[LevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
+            items=[NodeOut.of(node) for node in found],
+            next_cursor=cursor_after(last),
+        )
+    )
+
+
+@router.get("/nodes/{node_id}", response_model=Answer[NodeDetailOut])
+async def read_node(node_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
+    """A node of a live tree with its parents, its children and the passages that it was written from."""
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        return Answer(data=NodeDetailOut.of(await work.catalog.node(node_id)))

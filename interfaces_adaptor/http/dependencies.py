@@ -1,0 +1,54 @@
+"""What endpoints take from the request: the services, the tenant that asks, a cursor's page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Query, Request
+
+from services import Services
+from services.domain import TenantId
+from services.errors import InvalidRequest
+
+
+def services_of(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def tenant_of(request: Request) -> TenantId:
+    """Set by the gate (`interfaces_adaptor/http/gate.py`) before any endpoint runs."""
+    return cast(TenantId, request.state.tenant)
+
+
+ServicesOf = Annotated[Services, Depends(services_of)]
+TenantOf = Annotated[TenantId, Depends(tenant_of)]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items a page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+
+
+def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:
+    """The sort key that a page ended with, each part read by its own parser; None for the first page. Raises
+    InvalidRequest for a cursor that this service did not give."""
+    if cursor is None:
+        return None
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"==").decode())
+        if not isinstance(position, list) or len(position) != len(parts):
+            raise ValueError("another list's cursor")
+        return tuple(part(value) for part, value in zip(parts, position, strict=True))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidRequest("This cursor is none of ours: take `next_cursor` as it was given.") from error
+
+
+def cursor_after(position: list[Any] | None) -> str | None:
+    if position is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(position, default=text_of).encode()).decode().rstrip("=")
+
+
+def text_of(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

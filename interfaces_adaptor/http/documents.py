@@ -1,0 +1,89 @@
+"""Documents, their versions and their chunks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.schemas.documents import DocumentOut, DocumentWithText, VersionOut
+from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.jobs import JobStarted
+from interfaces_adaptor.http.schemas.trees import ChunkOut
+from services.errors import DocumentNotFound
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+WhichDataset = Annotated[
+    str | None, Query(description="Which dataset's document, where several hold one of this id.", max_length=200)
+]
+
+
+@router.get("", response_model=Answer[Page[DocumentOut]])
+async def list_documents(
+    services: ServicesOf, tenant: TenantOf, dataset_id: str, limit: Limit = 100, cursor: Cursor = None
+) -> Any:
+    after = position_of(cursor, datetime.fromisoformat, str)
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        await work.datasets.get(dataset_id)
+        found = await work.catalog.documents(dataset_id, after, limit)
+    end = found[-1].document if len(found) == limit else None
+    last = [end.created_at, end.doc_id] if end is not None else None
+    return Answer(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+
+
+@router.get("/{doc_id}", response_model=Answer[DocumentWithText])
+async def read_document(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        entry = await work.catalog.document(doc_id, dataset_id)
+    return Answer(data=DocumentWithText.of(entry, text=entry.text))
+
+
+@router.get("/{doc_id}/versions", response_model=Answer[Page[VersionOut]])
+async def list_versions(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        entry = await work.catalog.document(doc_id, dataset_id)
+        versions = await work.catalog.versions(entry.document.dataset_id, doc_id)
+    return Answer(data=Page(items=[VersionOut.of(version) for version in versions]))
+
+
+@router.get("/{doc_id}/chunks", response_model=Answer[Page[ChunkOut]])
+async def list_chunks(
+    doc_id: str,
+    services: ServicesOf,
+    tenant: TenantOf,
+    dataset_id: WhichDataset = None,
+    version_id: Annotated[UUID | None, Query(description="Another version than the newest.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
+    after = position_of(cursor, int)
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        entry = await work.catalog.document(doc_id, dataset_id)
+        versions = await work.catalog.versions(entry.document.dataset_id, doc_id)
+        chosen = version_id or entry.version_id
+        if chosen not in {version.version_id for version in versions}:
+            raise DocumentNotFound("The document has no such version.", doc_id=doc_id)
+        found = await work.catalog.chunks(chosen, after, limit)
+    last = [found[-1].idx] if len(found) == limit else None
+    return Answer(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
+
+
+@router.delete("/{doc_id}", response_model=Answer[JobStarted], summary="Delete a document")
+async def delete_document(
+    doc_id: str,
+    services: ServicesOf,
+    tenant: TenantOf,
+    dataset_id: WhichDataset = None,
+    hard: Annotated[bool, Query(description="Erase text, chunks, vectors and the summaries made from them.")] = False,
+) -> Any:
+    """The document, and every summary that its text went into, are gone from retrieval when this answers; the job
+    makes the tree anew."""
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        entry = await work.catalog.document(doc_id, dataset_id)
+    found_in = entry.document.dataset_id
+    job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
+    return Answer(data=JobStarted(job_id=job_id, dataset_id=found_in))

@@ -1,0 +1,131 @@
+"""Checks of what clients send as strings: everything that a database or another reader could stumble over is refused
+here, with the name of the field."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from services.errors import DatasetIdConflict, InvalidExtraMeta, InvalidRequest, MissingDatasetId, UnsupportedFileType
+
+DOC_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
+# Control characters, halves of surrogate pairs (no UTF-8 has them), and what would break a path of the API.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNFIT_FOR_IDS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff/\\?#%]")
+
+META_BYTES = 16 * 1024
+META_DEPTH = 32
+
+
+def checked_text(name: str, value: str, longest: int) -> str:
+    """One line of text. Raises InvalidRequest."""
+    if len(value) > longest:
+        raise InvalidRequest(f"`{name}` is too long: at most {longest} characters.", field=name)
+    if UNPRINTABLE.search(value):
+        raise InvalidRequest(f"`{name}` holds control characters.", field=name)
+    return value
+
+
+def checked_dataset_id(field: str | None, alias: str | None, header: str | None) -> str:
+    """Raises MissingDatasetId, DatasetIdConflict, InvalidRequest."""
+    given = [value for value in (field, alias, header) if value]
+    if not given:
+        raise MissingDatasetId
+    if len(set(given)) > 1:
+        raise DatasetIdConflict
+    if len(given[0]) > 200 or UNFIT_FOR_IDS.search(given[0]) or given[0] in (".", ".."):
+        raise InvalidRequest(
+            "`dataset_id` has 1 to 200 characters, none of them a space, a control character or one of / \\ ? # %.",
+            field="dataset_id",
+        )
+    return given[0]
+
+
+def checked_doc_id(value: str | None) -> str | None:
+    """Raises InvalidRequest."""
+    if value and not DOC_ID.match(value):
+        raise InvalidRequest("`doc_id` is made of 1 to 200 of A-Z a-z 0-9 . _ : -", field="doc_id")
+    return value or None
+
+
+def checked_file_name(value: str | None) -> str:
+    """Raises UnsupportedFileType for what is no Markdown file by its name, InvalidRequest for what is no name."""
+    name = checked_text("file name", value or "", 255)
+    if "/" in name or "\\" in name:
+        raise InvalidRequest("The file's name must not hold / or \\; use `source` for its path.", field="file")
+    if not name.lower().endswith((".md", ".markdown")):
+        raise UnsupportedFileType(file_name=name)
+    return name
+
+
+def checked_tags(values: list[str]) -> tuple[str, ...]:
+    """Raises InvalidRequest."""
+    if len(values) > 64:
+        raise InvalidRequest("At most 64 tags.", field="tags")
+    tags = [checked_text("tags", value.strip(), 100) for value in values]
+    return tuple(dict.fromkeys(tag for tag in tags if tag))
+
+
+def parsed_meta(value: str | None) -> dict[str, Any]:
+    """`extra_meta` as it comes in a form. Raises InvalidExtraMeta."""
+    if value is None or not value.strip():
+        return {}
+    if len(value.encode("utf-8", "surrogatepass")) > META_BYTES or nesting_of(value) > META_DEPTH:
+        raise InvalidExtraMeta
+    try:
+        meta = json.loads(
+            value, parse_constant=refuse, parse_float=finite, parse_int=within_64_bits, object_pairs_hook=without_twins
+        )
+    except ValueError as error:
+        raise InvalidExtraMeta(reason=str(error)[:200]) from None
+    return checked_meta(meta)
+
+
+def checked_meta(meta: Any) -> dict[str, Any]:
+    """`extra_meta` as an object. Raises InvalidExtraMeta."""
+    if not isinstance(meta, dict):
+        raise InvalidExtraMeta(reason="not an object")
+    try:
+        text = json.dumps(meta, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise InvalidExtraMeta(reason=str(error)[:200]) from None
+    if len(text.encode("utf-8", "surrogatepass")) > META_BYTES or nesting_of(text) > META_DEPTH:
+        raise InvalidExtraMeta(reason="too large or too deep")
+    if "\\u0000" in text or re.search(r"[\ud800-\udfff]", text):
+        raise InvalidExtraMeta(reason="a string holds a NUL or half of a surrogate pair")
+    return meta
+
+
+def nesting_of(text: str) -> int:
+    """How deep brackets nest, those within strings not counted; without recursion, which deep input would end."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:20]} is too large a number")
+    return value
+
+
+def within_64_bits(number: str) -> int:
+    if len(number) > 20 or not -(2**63) <= int(number) < 2**64:
+        raise ValueError(f"{number[:20]}… is too large a number")
+    return int(number)
+
+
+def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found

@@ -1,0 +1,224 @@
+"""Documents come in: the upload that waits for its tree, and the same work asked for without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Header, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.datastructures import UploadFile as FormFile
+
+from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
+from interfaces_adaptor.http.fields import (
+    checked_dataset_id,
+    checked_doc_id,
+    checked_file_name,
+    checked_meta,
+    checked_tags,
+    checked_text,
+    parsed_meta,
+)
+from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
+from services import Services
+from services.domain import TERMINAL, ChunkingParams, Job, TenantId
+from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType
+from services.ingest_document import Accepted, Upload
+
+router = APIRouter(tags=["documents"])
+
+PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
+FIRST_POLL_S, LONGEST_POLL_S = 0.05, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """From the settings: bytes of one file, seconds that a call without `Prefer` waits, how texts are cut."""
+
+    max_upload_bytes: int
+    wait_s: float
+    chunking: ChunkingParams
+
+
+class JobFailed(RaptorError):
+    """A waited-for job has failed: its error is the answer's."""
+
+    def __init__(self, job: Job) -> None:
+        error = dict(job.error or {})
+        super().__init__(error.get("message"), **(error.get("details") or {}), job_id=job.job_id.hex)
+        self.code = error.get("code", "internal_error")  # type: ignore[misc]
+
+
+def only_multipart(request: Request) -> None:
+    if media_type_of(request) != "multipart/form-data":
+        raise UnsupportedMediaType
+
+
+@router.post(
+    "/v1/document/ingest-markdown",
+    response_model=Answer[Ingested],
+    dependencies=[Depends(only_multipart)],
+    responses={202: {"model": Answer[Ingested]}},
+    summary="Upload Markdown; answers when it is in a live tree",
+)
+async def ingest_markdown(
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    tenant: TenantOf,
+    form: Annotated[IngestForm, Form(media_type="multipart/form-data")],
+    x_dataset_id: Annotated[str | None, Header()] = None,
+    prefer: Annotated[str | None, Header(description="`respond-async`, or `wait=N` (RFC 7240).")] = None,
+) -> Any:
+    limits: IngestLimits = request.app.state.ingest_limits
+    accepted = await services.ingestor.ingest(tenant, await upload_from_form(form, x_dataset_id, limits))
+    job = None
+    if accepted.job_id is not None:
+        job = await finished(services, tenant, accepted, wait_of(prefer, limits.wait_s))
+        if job is None:
+            response.status_code = 202
+            response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
+            if prefer:
+                response.headers["Preference-Applied"] = prefer
+    return Answer(code=response.status_code or 200, data=Ingested.of(accepted, job))
+
+
+@router.post(
+    "/v1/documents",
+    status_code=202,
+    response_model=Answer[DocumentAccepted],
+    summary="Add a document without waiting: multipart as above, or JSON",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": NewDocumentBody.model_json_schema()},
+                "multipart/form-data": {"schema": IngestForm.model_json_schema()},
+            },
+        }
+    },
+)
+async def add_document(request: Request, services: ServicesOf, tenant: TenantOf) -> Any:
+    limits: IngestLimits = request.app.state.ingest_limits
+    header = request.headers.get("x-dataset-id")
+    kind = media_type_of(request)
+    if kind == "multipart/form-data":
+        async with request.form() as fields:
+            upload = await upload_from_form(form_from(fields), header, limits)
+    elif kind == "application/json":
+        upload = upload_from_json(await body_from(request), header, limits)
+    else:
+        raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
+    accepted = await services.ingestor.ingest(tenant, upload)
+    return Answer(code=202, data=DocumentAccepted.of(accepted))
+
+
+async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits) -> Upload:
+    return Upload(
+        dataset_id=checked_dataset_id(form.dataset_id, form.database_id, header),
+        file_name=checked_file_name(form.file.filename),
+        data=await bounded(form.file, limits.max_upload_bytes),
+        doc_id=checked_doc_id(form.doc_id),
+        source=checked_text("source", form.source, 2_000) if form.source else None,
+        tags=checked_tags(form.tags),
+        extra_meta=parsed_meta(form.extra_meta),
+        build_tree=form.build_tree,
+        summary_llm=form.summary_llm or None,
+        vector_index=form.vector_index,
+        upsert_mode=form.upsert_mode,
+        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
+    )
+
+
+def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLimits) -> Upload:
+    try:
+        data = body.text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("`text` holds half of a surrogate pair.", field="text") from None
+    if len(data) > limits.max_upload_bytes:
+        raise FileTooLarge(limit=limits.max_upload_bytes)
+    return Upload(
+        dataset_id=checked_dataset_id(body.dataset_id, body.database_id, header),
+        data=data,
+        doc_id=checked_doc_id(body.doc_id),
+        source=checked_text("source", body.source, 2_000) if body.source else None,
+        tags=checked_tags(body.tags),
+        extra_meta=checked_meta(body.metadata),
+        build_tree=body.build_tree,
+        summary_llm=body.summary_llm,
+        vector_index=body.vector_index,
+        upsert_mode=body.upsert_mode,
+        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+    )
+
+
+def form_from(fields: FormData) -> IngestForm:
+    """The form of a request whose type was not known before it was read."""
+    values: dict[str, Any] = {name: value for name, value in fields.multi_items() if name != "tags"}
+    try:
+        return IngestForm.model_validate(values | {"tags": fields.getlist("tags")})
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
+
+
+async def body_from(request: Request) -> NewDocumentBody:
+    try:
+        return NewDocumentBody.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
+
+
+def media_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
+    """The file's bytes, of which there were never more than the limit in memory. Raises FileTooLarge."""
+    data = await file.read(limit + 1)
+    if len(data) > limit:
+        raise FileTooLarge(limit=limit)
+    return data
+
+
+def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None) -> ChunkingParams:
+    """Raises InvalidRequest."""
+    default = limits.chunking
+    size = default.size if size is None else size
+    overlap = min(default.overlap, size // 4) if overlap is None else overlap
+    if overlap >= size:
+        raise InvalidRequest("`chunk_overlap` has to be smaller than `chunk_size`.", field="chunk_overlap")
+    return ChunkingParams(default.chunker, size, overlap, default.refine)
+
+
+def wait_of(prefer: str | None, longest_s: float) -> float:
+    """Seconds to wait for the job: what `Prefer` says, at most what the service allows."""
+    if prefer is None:
+        return longest_s
+    if "respond-async" in prefer.lower():
+        return 0.0
+    wanted = PREFER_WAIT.search(prefer.lower())
+    return min(float(wanted.group(1)), longest_s) if wanted else longest_s
+
+
+async def finished(services: Services, tenant: TenantId, accepted: Accepted, wait_s: float) -> Job | None:
+    """The job once it has succeeded; None if the time is over first. Raises JobFailed. The job goes on either way:
+    a client that hangs up loses nothing."""
+    assert accepted.job_id is not None
+    deadline = time.monotonic() + wait_s
+    pause = FIRST_POLL_S
+    while time.monotonic() < deadline:
+        await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(pause * 1.5, LONGEST_POLL_S)
+        async with services.open_unit_of_work(tenant) as work:
+            job = await work.jobs.get(accepted.job_id)
+        if job.status in TERMINAL:
+            if job.status != "succeeded":
+                raise JobFailed(job)
+            return job
+    return None

@@ -1,0 +1,98 @@
+"""Questions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+
+from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
+from interfaces_adaptor.http.fields import META_BYTES, checked_dataset_id
+from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
+from services.domain import Filters
+from services.errors import InvalidRequest
+from services.retrieve import Query
+
+router = APIRouter(prefix="/v1", tags=["retrieval"])
+
+
+@router.post("/retrieve", response_model=Answer[RetrievedOut], summary="Find what answers a question")
+async def retrieve(
+    services: ServicesOf,
+    tenant: TenantOf,
+    body: RetrieveBody,
+    x_dataset_id: Annotated[str | None, Header()] = None,
+) -> Any:
+    began = time.perf_counter()
+    found = await services.retriever.retrieve(
+        tenant,
+        Query(
+            dataset_id=checked_dataset_id(body.dataset_id, body.database_id, x_dataset_id),
+            text=checked_query(body.query),
+            mode=body.mode,
+            top_k=body.top_k,
+            max_tokens=body.max_tokens,
+            filters=filters_from(body.filters),
+        ),
+    )
+    return Answer(
+        data=RetrievedOut(
+            results=[HitOut.of(hit) for hit in found.hits],
+            tree_id=found.tree_id,
+            mode=found.mode,
+            usage=asdict(found.usage),
+            took_ms=round(1000 * (time.perf_counter() - began), 2),
+        )
+    )
+
+
+def checked_query(query: str) -> str:
+    """Raises InvalidRequest."""
+    if not query.strip():
+        raise InvalidRequest("`query` holds nothing but white space.", field="query")
+    return checked_string("query", query)
+
+
+def filters_from(body: FiltersBody) -> Filters:
+    """Raises InvalidRequest for a filter that is none."""
+    return Filters(
+        doc_id=strings("filters.doc_id", body.doc_id),
+        source=strings("filters.source", body.source),
+        tags=strings("filters.tags", body.tags),
+        level=() if body.level is None else (body.level,) if isinstance(body.level, int) else tuple(body.level),
+        meta=meta_filters(body.model_extra or {}),
+    )
+
+
+def strings(name: str, value: str | list[str] | None) -> tuple[str, ...]:
+    values = [] if value is None else [value] if isinstance(value, str) else value
+    return tuple(checked_string(name, one) for one in values)
+
+
+def meta_filters(extra: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in extra.items():
+        kind, _, path = name.partition(".")
+        if kind != "meta" or not all(path.split(".")):
+            raise InvalidRequest(
+                f"There is no filter {name[:100]!r}: use doc_id, source, tags, level or meta.<key>.", field="filters"
+            )
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, str | int | float | bool) or len(str(one)) > META_BYTES:
+                raise InvalidRequest(
+                    f"The filter {name[:100]!r} compares with a string, a number, true or false, or a list of those.",
+                    field="filters",
+                )
+            checked_string("filters", str(one))
+        found[checked_string("filters", path)] = value
+    return found
+
+
+def checked_string(name: str, value: str) -> str:
+    """Raises InvalidRequest for what the database cannot hold, and therefore cannot be in it."""
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InvalidRequest(f"`{name}` holds a NUL or half of a surrogate pair.", field=name)
+    return value

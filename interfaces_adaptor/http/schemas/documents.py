@@ -1,0 +1,142 @@
+"""Documents, versions, chunks and datasets as they are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.trees import LiveTree
+from services.catalog import DatasetEntry, DocumentEntry
+from services.domain import DocumentVersion
+
+
+class DocumentOut(BaseModel):
+    doc_id: str
+    dataset_id: str
+    file_name: str | None
+    title: str | None
+    source: str | None
+    tags: list[str]
+    extra_meta: dict[str, Any]
+    checksum: str
+    status: str
+    version_id: Hex | None
+    chunks: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, entry: DocumentEntry, **more: Any) -> DocumentOut:
+        document = entry.document
+        return cls(
+            doc_id=document.doc_id,
+            dataset_id=document.dataset_id,
+            file_name=document.file_name,
+            title=document.title,
+            source=document.source,
+            tags=list(document.tags),
+            extra_meta=dict(document.extra_meta),
+            checksum=document.checksum,
+            status=entry.status,
+            version_id=entry.version_id,
+            chunks=entry.chunks,
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+            **more,
+        )
+
+
+class DocumentWithText(DocumentOut):
+    """`text` is what all offsets of the document's served version point into, in characters."""
+
+    text: str
+
+
+class VersionOut(BaseModel):
+    version_id: Hex
+    number: int
+    state: str
+    checksum: str
+    embed_model: str
+    chunker: str
+    chunk_size: int
+    chunk_overlap: int
+    refine: str
+    chunks: int | None
+    created_at: datetime
+    embedded_at: datetime | None
+    ready_at: datetime | None
+    superseded_at: datetime | None
+
+    @classmethod
+    def of(cls, version: DocumentVersion) -> VersionOut:
+        return cls(
+            version_id=version.version_id,
+            number=version.number,
+            state=version.state,
+            checksum=version.checksum,
+            embed_model=version.embed_model,
+            chunker=version.chunking.chunker,
+            chunk_size=version.chunking.size,
+            chunk_overlap=version.chunking.overlap,
+            refine=version.chunking.refine,
+            chunks=version.chunk_count,
+            created_at=version.created_at,
+            embedded_at=version.embedded_at,
+            ready_at=version.ready_at,
+            superseded_at=version.superseded_at,
+        )
+
+
+class Staleness(BaseModel):
+    """How far the tree is behind: changes that no tree holds yet, and served documents that are outside of it."""
+
+    stale: bool
+    changes: int
+    documents_outside_tree: int
+
+
+class DatasetOut(BaseModel):
+    dataset_id: str
+    documents: int
+    chunks: int
+    embedding_model: str
+    dimensions: int
+    vector_index: str
+    settings: dict[str, Any]
+    live_tree: LiveTree | None
+    embedding_status: Literal["not_started", "pending", "running", "done", "failed"]
+    embedding_progress: float
+    embedding_error: dict[str, Any] | None
+    staleness: Staleness
+    usage: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, entry: DatasetEntry) -> DatasetOut:
+        changes = entry.wanted_revision - entry.built_revision
+        return cls(
+            dataset_id=entry.dataset_id,
+            documents=entry.documents,
+            chunks=entry.chunks,
+            embedding_model=entry.space.name,
+            dimensions=entry.space.dimensions,
+            vector_index=entry.vector_index,
+            settings=dict(entry.settings),
+            live_tree=LiveTree.of(entry.live_tree) if entry.live_tree else None,
+            embedding_status=entry.embedding_status,
+            embedding_progress=round(entry.embedding_progress, 4),
+            embedding_error=dict(entry.embedding_error) if entry.embedding_error else None,
+            staleness=Staleness(
+                stale=changes > 0 or entry.documents_outside_tree > 0,
+                changes=changes,
+                documents_outside_tree=entry.documents_outside_tree,
+            ),
+            usage=dict(entry.usage),
+            created_at=entry.created_at,
+            updated_at=entry.updated_at,
+        )

@@ -1,0 +1,106 @@
+"""What comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from fastapi import UploadFile
+from pydantic import BaseModel, Field, SecretStr
+
+from interfaces_adaptor.http.schemas.envelope import Hex, Strict
+from services.domain import Job, UpsertMode, VectorIndex
+from services.ingest_document import Accepted
+
+
+class IngestForm(BaseModel):
+    """The form of an upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text. A key
+    that is brought is used for this upload's work alone."""
+
+    file: UploadFile = Field(description="Markdown, UTF-8: a name that ends in .md or .markdown.")
+    dataset_id: str | None = None
+    database_id: str | None = None
+    doc_id: str | None = None
+    source: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    extra_meta: str | None = None
+    build_tree: bool = True
+    summary_llm: str | None = None
+    vector_index: VectorIndex | None = None
+    upsert_mode: UpsertMode = "upsert"
+    chunk_size: int | None = Field(None, ge=100, le=20_000)
+    chunk_overlap: int | None = Field(None, ge=0)
+    byok_openai_api_key: SecretStr | None = None
+    byok_azure_openai: SecretStr | None = None
+    byok_cohere_api_key: SecretStr | None = None
+    byok_huggingface_token: SecretStr | None = None
+    byok_dashscope_api_key: SecretStr | None = None
+    byok_gemini_api_key: SecretStr | None = None
+    byok_voyage_api_key: SecretStr | None = None
+    byok_deepseek_api_key: SecretStr | None = None
+
+
+class Indexed(BaseModel):
+    upserted: int
+
+
+class Ingested(BaseModel):
+    doc_id: str
+    dataset_id: str
+    status: Literal["embedded", "unchanged", "skipped", "queued"]
+    chunks: int
+    indexed: Indexed
+    tree_id: str | None
+    checksum: str
+    job_id: Hex | None
+    version_id: Hex | None
+
+    @classmethod
+    def of(cls, accepted: Accepted, job: Job | None) -> Ingested:
+        """`job` is the finished job of this upload; without one the upload is queued, or nothing was to do."""
+        result: Mapping[str, Any] = job.result if job is not None else {}
+        return cls(
+            doc_id=accepted.doc_id,
+            dataset_id=accepted.dataset_id,
+            status="embedded" if job is not None else accepted.status,
+            chunks=result.get("chunks", accepted.chunks),
+            indexed=Indexed(upserted=result.get("upserted", 0)),
+            tree_id=result.get("tree_id", accepted.tree_id),
+            checksum=accepted.checksum,
+            job_id=accepted.job_id,
+            version_id=accepted.version_id,
+        )
+
+
+class NewDocumentBody(Strict):
+    """A document as JSON."""
+
+    dataset_id: str | None = None
+    database_id: str | None = None
+    doc_id: str | None = None
+    text: str
+    source: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    build_tree: bool = True
+    summary_llm: str | None = None
+    vector_index: VectorIndex | None = None
+    upsert_mode: UpsertMode = "upsert"
+    chunk_size: int | None = Field(None, ge=100, le=20_000)
+    chunk_overlap: int | None = Field(None, ge=0)
+
+
+class DocumentAccepted(BaseModel):
+    document_id: str
+    dataset_id: str
+    job_id: Hex | None
+    status: Literal["unchanged", "skipped", "queued"]
+
+    @classmethod
+    def of(cls, accepted: Accepted) -> DocumentAccepted:
+        return cls(
+            document_id=accepted.doc_id,
+            dataset_id=accepted.dataset_id,
+            job_id=accepted.job_id,
+            status=accepted.status,
+        )

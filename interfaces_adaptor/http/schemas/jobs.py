@@ -1,0 +1,104 @@
+"""Jobs, and the state of the service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from interfaces_adaptor.http.schemas.envelope import Hex, Strict
+from services.catalog import IndexEntry
+from services.domain import Job
+
+
+class JobOut(BaseModel):
+    id: Hex
+    job_type: str
+    dataset_id: str
+    doc_id: str | None
+    version_id: Hex | None
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    stage: str
+    progress: float
+    detail: dict[str, Any]
+    attempts: int
+    duration_s: float | None
+    result: dict[str, Any]
+    usage: dict[str, Any]
+    timings: dict[str, Any]
+    error: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> JobOut:
+        duration = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else None
+        return cls(
+            id=job.job_id,
+            job_type=job.job_type,
+            dataset_id=job.dataset_id,
+            doc_id=job.doc_id,
+            version_id=job.version_id,
+            status=job.status,
+            stage=job.stage,
+            progress=round(job.progress, 4),
+            detail=dict(job.detail),
+            attempts=job.attempts,
+            duration_s=duration,
+            result=dict(job.result),
+            usage=dict(job.usage),
+            timings=dict(job.timings),
+            error=dict(job.error) if job.error else None,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+
+
+class JobStarted(BaseModel):
+    job_id: Hex | None
+    dataset_id: str
+
+
+class RebuildBody(Strict):
+    """`tree` changes parameters of the tree, for this build and those after it."""
+
+    reembed: Literal[False] = False
+    new_embedding_model: None = None
+    summary_llm: str | None = None
+    tree: dict[str, Any] = Field(default_factory=dict)
+
+
+class PartOut(BaseModel):
+    ok: bool
+    detail: str
+
+
+class HealthOut(BaseModel):
+    status: Literal["ok", "degraded"]
+    version: str
+    parts: dict[str, PartOut]
+
+
+class IndexOut(BaseModel):
+    dataset_id: str
+    model: str
+    dimensions: int
+    vectors: int
+    vector_index: str
+    indexed: bool
+    dirty: bool
+
+    @classmethod
+    def of(cls, entry: IndexEntry) -> IndexOut:
+        return cls(
+            dataset_id=entry.dataset_id,
+            model=entry.space.name,
+            dimensions=entry.space.dimensions,
+            vectors=entry.vectors,
+            vector_index=entry.vector_index,
+            indexed=entry.indexed,
+            dirty=entry.dirty,
+        )

@@ -1,0 +1,61 @@
+"""Whether the service is alive, whether it is ready, and how much it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
+from interfaces_adaptor.http.errors import error_response
+from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.jobs import HealthOut, IndexOut, PartOut
+from services.health import Health
+
+router = APIRouter(tags=["status"])
+
+
+@router.get("/healthz", include_in_schema=False)
+async def alive() -> dict[str, str]:
+    """The process answers; nothing else is asked."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", include_in_schema=False)
+async def ready(request: Request) -> Any:
+    parts = await health_of(request).parts()
+    waiting = {name: part.detail for name, part in parts.items() if not part.ok and part.needed}
+    if waiting:
+        return error_response("database_unavailable", "The service is not ready.", waiting, 503)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/v1/health", response_model=Answer[HealthOut], summary="The parts of the service and their versions")
+async def health(request: Request) -> Any:
+    checked = health_of(request)
+    parts = await checked.parts()
+    return Answer(
+        data=HealthOut(
+            status="ok" if all(part.ok for part in parts.values()) else "degraded",
+            version=checked.version,
+            parts={name: PartOut(ok=part.ok, detail=part.detail) for name, part in parts.items()},
+        )
+    )
+
+
+@router.get("/v1/queue/stats", response_model=Answer[dict[str, int]], summary="Jobs by status")
+async def queue_stats(services: ServicesOf, tenant: TenantOf) -> Any:
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        return Answer(data=await work.catalog.queue())
+
+
+@router.get("/v1/index/stats", response_model=Answer[Page[IndexOut]], summary="Vectors by dataset")
+async def index_stats(services: ServicesOf, tenant: TenantOf) -> Any:
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        return Answer(data=Page(items=[IndexOut.of(entry) for entry in await work.catalog.indexes()]))
+
+
+def health_of(request: Request) -> Health:
+    checked: Health = request.app.state.health
+    return checked

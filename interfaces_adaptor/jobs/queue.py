@@ -1,0 +1,119 @@
+"""The queue: procrastinate over the same Postgres, with one task that runs a domain job.
+
+Rows are added by `interfaces_adaptor/repositories/jobs.py`, in the transaction of the work they stand for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+import structlog
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.job_context import AbortReason
+
+from services.domain import TenantId
+from services.errors import DatabaseUnavailable
+from services.jobs import JobRunner
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "raptor"
+TASK = "raptor.run_job"
+RETRY_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueParams:
+    """Times in seconds. A worker that has sent no heartbeat for `dead_after_s` is taken for dead; jobs that still run
+    `shutdown_s` after a stop was asked for are handed back."""
+
+    concurrency: int
+    poll_s: float
+    heartbeat_s: float
+    dead_after_s: float
+    shutdown_s: float
+
+
+def job_queue(database_url: str) -> App:
+    """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
+    connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
+    return App(connector=connector)
+
+
+def register(app: App, runner: JobRunner) -> None:
+    @app.task(name=TASK, queue=QUEUE, pass_context=True)
+    async def run_job(context: JobContext, tenant_id: str, job_id: str) -> None:
+        tenant, job = TenantId(tenant_id), UUID(job_id)
+        while True:
+            try:
+                with structlog.contextvars.bound_contextvars(job_id=job.hex, tenant=tenant):
+                    await runner.run(tenant, job)
+                return
+            except DatabaseUnavailable:
+                # Nothing could be written, not even that it failed. Meanwhile the row stays ours: should this worker
+                # lose its database for good, its heartbeat stops and another takes the job over.
+                logger.warning("database does not answer, job waits", extra={"job_id": job_id})
+                await asyncio.sleep(RETRY_PAUSE_S)
+            except asyncio.CancelledError:
+                if context.abort_reason() is AbortReason.SHUTDOWN:
+                    await runner.hand_back(tenant, job)
+                raise
+
+
+async def work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+    """Runs jobs until `stop` is set. A worker that loses its database ends itself; this starts the next one."""
+    while not stop.is_set():
+        worker = asyncio.create_task(_run_worker(app, params))
+        rescue = asyncio.create_task(_rescue_for_ever(app, params))
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({worker, stopped, rescue}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (worker, rescue, stopped):
+            task.cancel()
+        for outcome in await asyncio.gather(worker, rescue, stopped, return_exceptions=True):
+            if isinstance(outcome, ConnectorException | psycopg.Error | OSError):
+                logger.warning("worker lost its database", extra={"error": str(outcome)})
+            elif isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
+        if stopped not in done:
+            await asyncio.sleep(1.0)
+
+
+async def _run_worker(app: App, params: QueueParams) -> None:
+    async with app.open_async():
+        await app.run_worker_async(
+            queues=[QUEUE],
+            concurrency=params.concurrency,
+            fetch_job_polling_interval=params.poll_s,
+            abort_job_polling_interval=params.poll_s,
+            update_heartbeat_interval=params.heartbeat_s,
+            stalled_worker_timeout=params.dead_after_s,
+            shutdown_graceful_timeout=params.shutdown_s,
+            delete_jobs="always",
+            install_signal_handlers=False,
+        )
+
+
+async def _rescue_for_ever(app: App, params: QueueParams) -> None:
+    while True:
+        await asyncio.sleep(params.heartbeat_s)
+        await rescue(app, params.dead_after_s)
+
+
+async def rescue(app: App, dead_after_s: float) -> int:
+    """Gives the jobs of dead workers back to the queue; how many that were. Every worker does this now and then: one
+    that finds another at it loses nothing, because a row is taken back once."""
+    manager = app.job_manager
+    await manager.prune_stalled_workers(dead_after_s)
+    rescued = 0
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=dead_after_s):
+        try:
+            await manager.retry_job(job)
+            rescued += 1
+        except ConnectorException:
+            logger.info("a stalled job was taken back by another worker", extra={"queue_job_id": job.id})
+    return rescued

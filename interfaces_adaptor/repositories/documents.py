@@ -1,0 +1,363 @@
+"""Documents, their versions and their chunks: one aggregate."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from interfaces_adaptor.repositories.rows import TenantRows, as_json
+from services.domain import Chunk, ChunkingParams
+from services.errors import DocumentNotFound
+from services.store import NewDocument, NewVersion, StoredDocument, VersionToIndex
+
+STORED = """
+    select d.dataset_id, d.doc_id, d.deleted_at, v.version_id, v.checksum, v.chunker, v.chunk_size, v.chunk_overlap,
+        v.refine, v.embed_model, v.chunk_count, v.state,
+        exists (
+            select from datasets s join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
+            join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
+            where s.tenant_id = d.tenant_id and s.dataset_id = d.dataset_id and c.version_id = v.version_id
+        ) as in_live_tree,
+        (
+            select j.job_id from jobs j where j.tenant_id = d.tenant_id and j.dataset_id = d.dataset_id
+                and j.version_id = v.version_id and j.status in ('queued', 'running')
+            order by j.created_at desc limit 1
+        ) as open_job_id
+    from documents d
+    join lateral (
+        select * from document_versions v
+        where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
+        order by v.number desc limit 1
+    ) v on true
+"""
+
+
+def identity_hash(identity: str) -> bytes:
+    return hashlib.sha256(identity.encode()).digest()
+
+
+def chunking_from(row: RowMapping) -> ChunkingParams:
+    return ChunkingParams(row["chunker"], row["chunk_size"], row["chunk_overlap"], row["refine"])
+
+
+def stored_from(row: RowMapping) -> StoredDocument:
+    return StoredDocument(
+        dataset_id=row["dataset_id"],
+        doc_id=row["doc_id"],
+        deleted=row["deleted_at"] is not None,
+        version_id=row["version_id"],
+        checksum=row["checksum"],
+        chunking=chunking_from(row),
+        embed_model=row["embed_model"],
+        chunk_count=row["chunk_count"],
+        served=row["state"] == "ready",
+        in_live_tree=row["in_live_tree"],
+        open_job_id=row["open_job_id"],
+    )
+
+
+def chunk_from(row: RowMapping) -> Chunk:
+    return Chunk(
+        chunk_id=row["chunk_id"],
+        doc_id=row["doc_id"],
+        version_id=row["version_id"],
+        idx=row["idx"],
+        text=row["text"],
+        start=row["start_char"],
+        end=row["end_char"],
+        heading_path=tuple(row["heading_path"]),
+        token_cnt=row["token_cnt"],
+        hash=row["hash"],
+        meta=row["meta"],
+    )
+
+
+class SqlDocuments(TenantRows):
+    async def find(self, dataset_id: str, identity: str) -> StoredDocument | None:
+        # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
+        kind, _, value = identity.partition(":")
+        condition = "d.doc_id = :doc" if kind == "id" else "d.identity_hash = :hash"
+        row = await self.first(
+            f"{STORED} where d.tenant_id = :tenant and d.dataset_id = :dataset and {condition}",
+            dataset=dataset_id,
+            **({"doc": value} if kind == "id" else {"hash": identity_hash(identity)}),
+        )
+        return stored_from(row) if row else None
+
+    async def with_checksum(self, dataset_id: str, checksum: str) -> StoredDocument | None:
+        row = await self.first(
+            f"{STORED} where d.tenant_id = :tenant and d.dataset_id = :dataset and d.deleted_at is null"
+            " and v.checksum = :checksum and v.state in ('ready', 'indexing') order by d.created_at limit 1",
+            dataset=dataset_id,
+            checksum=checksum,
+        )
+        return stored_from(row) if row else None
+
+    async def put(self, document: NewDocument) -> None:
+        await self.execute(
+            """
+            insert into documents (tenant_id, dataset_id, doc_id, identity, identity_hash, file_name, title, source,
+                tags, extra_meta, checksum, text)
+            values (:tenant, :dataset, :doc, :identity, :hash, :file_name, :title, :source,
+                cast(:tags as jsonb), cast(:extra_meta as jsonb), :checksum, :text)
+            on conflict (tenant_id, dataset_id, doc_id) do update set
+                file_name = coalesce(excluded.file_name, documents.file_name),
+                source = coalesce(excluded.source, documents.source),
+                tags = excluded.tags, extra_meta = excluded.extra_meta,
+                updated_at = now(), deleted_at = null
+            """,
+            dataset=document.dataset_id,
+            doc=document.doc_id,
+            identity=document.identity,
+            hash=identity_hash(document.identity),
+            file_name=document.file_name,
+            title=document.title,
+            source=document.source,
+            tags=as_json(list(document.tags)),
+            extra_meta=as_json(dict(document.extra_meta)),
+            checksum=document.checksum,
+            text=document.text,
+        )
+
+    async def add_version(self, version: NewVersion) -> UUID:
+        version_id = uuid.uuid4()
+        await self.execute(
+            """
+            insert into document_versions (tenant_id, version_id, dataset_id, doc_id, number, state, checksum, text,
+                title, embed_model, chunker, chunk_size, chunk_overlap, refine, build_tree)
+            select :tenant, :version, :dataset, :doc, 1 + coalesce(max(number), 0), 'indexing', :checksum, :text,
+                :title, :embed_model, :chunker, :size, :overlap, :refine, :build_tree
+            from document_versions where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc
+            """,
+            version=version_id,
+            dataset=version.dataset_id,
+            doc=version.doc_id,
+            checksum=version.checksum,
+            text=version.text,
+            title=version.title,
+            embed_model=version.embed_model,
+            chunker=version.chunking.chunker,
+            size=version.chunking.size,
+            overlap=version.chunking.overlap,
+            refine=version.chunking.refine,
+            build_tree=version.build_tree,
+        )
+        return version_id
+
+    async def resume_version(self, version_id: UUID, *, build_tree: bool) -> None:
+        await self.execute(
+            """
+            update document_versions set build_tree = :build_tree,
+                state = case when state = 'failed' then 'indexing' else state end
+            where tenant_id = :tenant and version_id = :version
+            """,
+            version=version_id,
+            build_tree=build_tree,
+        )
+
+    async def version_to_index(self, version_id: UUID) -> VersionToIndex:
+        row = await self.first(
+            """
+            select version_id, dataset_id, doc_id, text, checksum, chunker, chunk_size, chunk_overlap, refine,
+                build_tree, embedded_at
+            from document_versions where tenant_id = :tenant and version_id = :version
+            """,
+            version=version_id,
+        )
+        if row is None:
+            raise DocumentNotFound
+        return VersionToIndex(
+            version_id=row["version_id"],
+            dataset_id=row["dataset_id"],
+            doc_id=row["doc_id"],
+            text=row["text"],
+            checksum=row["checksum"],
+            chunking=chunking_from(row),
+            build_tree=row["build_tree"],
+            embedded_at=row["embedded_at"],
+        )
+
+    async def chunks_of(self, version_id: UUID) -> list[Chunk]:
+        rows = await self.all(
+            "select * from chunks where tenant_id = :tenant and version_id = :version order by idx",
+            version=version_id,
+        )
+        return [chunk_from(row) for row in rows]
+
+    async def add_chunks(self, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
+        await self.copy(
+            "chunks",
+            ["chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char", "heading_path", "token_cnt", "hash", "meta"],
+            (
+                (
+                    chunk.chunk_id,
+                    version.dataset_id,
+                    chunk.doc_id,
+                    chunk.version_id,
+                    chunk.idx,
+                    chunk.text,
+                    chunk.start,
+                    chunk.end,
+                    list(chunk.heading_path),
+                    chunk.token_cnt,
+                    chunk.hash,
+                    as_json(dict(chunk.meta)),
+                )
+                for chunk in chunks
+            ),
+        )
+
+    async def mark_embedded(self, version_id: UUID, chunk_count: int) -> None:
+        await self.execute(
+            """
+            update document_versions set chunk_count = :chunks, embedded_at = coalesce(embedded_at, now())
+            where tenant_id = :tenant and version_id = :version
+            """,
+            version=version_id,
+            chunks=chunk_count,
+        )
+
+    async def fail_version(self, version_id: UUID) -> None:
+        await self.execute(
+            """
+            update document_versions set state = 'failed'
+            where tenant_id = :tenant and version_id = :version and state = 'indexing' and embedded_at is null
+            """,
+            version=version_id,
+        )
+
+    async def take_over(self, version_ids: Collection[UUID]) -> None:
+        ids: Any = list(version_ids)
+        # A version that was resumed after a newer one was served comes too late.
+        await self.execute(
+            """
+            update document_versions v set state = 'superseded', superseded_at = now()
+            from document_versions newer
+            where v.tenant_id = :tenant and v.version_id = any(:ids) and v.state = 'indexing'
+                and newer.tenant_id = v.tenant_id and newer.dataset_id = v.dataset_id and newer.doc_id = v.doc_id
+                and newer.number > v.number and newer.state = 'ready'
+            """,
+            ids=ids,
+        )
+        # Of several versions of one document that were embedded meanwhile, the newest serves.
+        newest = """
+            select distinct on (dataset_id, doc_id) version_id, dataset_id, doc_id, number, checksum, text, title
+            from document_versions
+            where tenant_id = :tenant and version_id = any(:ids) and state in ('indexing', 'ready')
+            order by dataset_id, doc_id, number desc
+        """
+        await self.execute(
+            f"""
+            with newest as ({newest})
+            update document_versions v set state = 'superseded', superseded_at = now()
+            from newest n
+            where v.tenant_id = :tenant and v.dataset_id = n.dataset_id and v.doc_id = n.doc_id
+                and v.number < n.number and v.state in ('ready', 'indexing')
+            """,
+            ids=ids,
+        )
+        await self.execute(
+            f"""
+            with newest as ({newest})
+            update documents d set text = n.text, checksum = n.checksum, title = n.title, updated_at = now()
+            from newest n
+            where d.tenant_id = :tenant and d.dataset_id = n.dataset_id and d.doc_id = n.doc_id
+                and d.checksum <> n.checksum
+            """,
+            ids=ids,
+        )
+        await self.execute(
+            """
+            update document_versions set state = 'ready', ready_at = now()
+            where tenant_id = :tenant and version_id = any(:ids) and state = 'indexing'
+            """,
+            ids=ids,
+        )
+        gone = await self.all(
+            """
+            select gone.version_id from document_versions took join document_versions gone
+                on gone.tenant_id = took.tenant_id and gone.dataset_id = took.dataset_id and gone.doc_id = took.doc_id
+            where took.tenant_id = :tenant and took.version_id = any(:ids) and gone.state = 'superseded'
+            """,
+            ids=ids,
+        )
+        await self.hide([row["version_id"] for row in gone])
+
+    async def delete(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+        gone = await self.first(
+            """
+            update documents set deleted_at = coalesce(deleted_at, now()), updated_at = now()
+            where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc
+                and (deleted_at is null or :hard) returning doc_id
+            """,
+            dataset=dataset_id,
+            doc=doc_id,
+            hard=hard,
+        )
+        if gone is None:
+            raise DocumentNotFound(doc_id=doc_id)
+        rows = await self.all(
+            "select version_id from document_versions where tenant_id = :tenant and dataset_id = :dataset"
+            " and doc_id = :doc",
+            dataset=dataset_id,
+            doc=doc_id,
+        )
+        versions = [row["version_id"] for row in rows]
+        await self.hide(versions)
+        if hard:
+            await self._erase(dataset_id, doc_id, versions)
+
+    async def hide(self, versions: Sequence[UUID]) -> None:
+        """Whatever was written from these versions' text must not be found any more, nor the text itself."""
+        await self.execute(
+            """
+            update tree_nodes n set stale = true from chunks c, tree_node_chunks p
+            where c.tenant_id = :tenant and c.version_id = any(:versions)
+                and p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id
+                and n.tenant_id = p.tenant_id and n.tree_id = p.tree_id and n.node_id = p.node_id and not n.stale
+            """,
+            versions=versions,
+        )
+        await self.execute(
+            """
+            update tree_nodes n set stale = true from chunks c
+            where c.tenant_id = :tenant and c.version_id = any(:versions)
+                and n.tenant_id = c.tenant_id and n.chunk_id = c.chunk_id and not n.stale
+            """,
+            versions=versions,
+        )
+
+    async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
+        """Text, chunks and vectors of the document, the summaries made from it and their vectors."""
+        written = """
+            select distinct p.tree_id, p.node_id from chunks c
+            join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id
+            where c.tenant_id = :tenant and c.version_id = any(:versions)
+        """
+        await self.execute(
+            f"""
+            delete from embeddings e using ({written}) w
+            where e.tenant_id = :tenant and e.generation_id = w.tree_id and e.owner_id = w.node_id
+            """,
+            versions=versions,
+        )
+        await self.execute(
+            f"""
+            update tree_nodes n set text = '', title = null, meta = '{{}}'::jsonb from ({written}) w
+            where n.tenant_id = :tenant and n.tree_id = w.tree_id and n.node_id = w.node_id and n.text is not null
+            """,
+            versions=versions,
+        )
+        await self.execute(
+            "delete from embeddings where tenant_id = :tenant and generation_id = any(:versions)", versions=versions
+        )
+        await self.execute(
+            "delete from documents where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc",
+            dataset=dataset_id,
+            doc=doc_id,
+        )

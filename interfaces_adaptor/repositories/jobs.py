@@ -1,0 +1,330 @@
+"""Jobs: what clients see of background work, and its place in the queue, in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from interfaces_adaptor.repositories.rows import TenantRows, as_json
+from services.domain import Job, JobStatus, JsonObject, Lease
+from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflict
+from services.store import NewJob
+
+COLUMNS = """job_id, job_type, dataset_id, doc_id, version_id, status, stage, progress, attempts, awaits_revision,
+    params, result, usage, timings, detail, error, created_at, started_at, finished_at"""
+
+# The name that `interfaces_adaptor/jobs/tasks.py` registers. The row is inserted here by hand, because procrastinate
+# would do it on a connection of its own; a contract test holds the columns against the installed version.
+TASK = "raptor.run_job"
+
+
+def job_from(row: RowMapping) -> Job:
+    return Job(**{name.strip(): row[name.strip()] for name in COLUMNS.split(",")})
+
+
+class SqlJobs(TenantRows):
+    async def start(self, job: NewJob) -> UUID:
+        job_id = uuid.uuid4()
+        await self.execute(
+            """
+            insert into jobs (tenant_id, job_id, dataset_id, job_type, doc_id, version_id, status, stage, params)
+            values (:tenant, :job, :dataset, :type, :doc, :version, 'queued', 'queued', cast(:params as jsonb))
+            """,
+            job=job_id,
+            dataset=job.dataset_id,
+            type=job.job_type,
+            doc=job.doc_id,
+            version=job.version_id,
+            params=as_json(dict(job.params)),
+        )
+        await self._enqueue(job_id, 0.0)
+        return job_id
+
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, delay_s: float = 0.0) -> UUID:
+        job_id = uuid.uuid4()
+        added = await self.first(
+            """
+            insert into jobs (tenant_id, job_id, dataset_id, job_type, status, stage, params)
+            values (:tenant, :job, :dataset, 'build', 'queued', 'queued', cast(:params as jsonb))
+            on conflict (tenant_id, dataset_id) where job_type = 'build' and status = 'queued' do nothing
+            returning job_id
+            """,
+            job=job_id,
+            dataset=dataset_id,
+            params=as_json({"at_once": at_once}),
+        )
+        if added is not None:
+            await self._enqueue(job_id, delay_s)
+            return job_id
+        waiting = await self.first(
+            """
+            select job_id, queue_job_id from jobs
+            where tenant_id = :tenant and dataset_id = :dataset and job_type = 'build' and status = 'queued'
+            """,
+            dataset=dataset_id,
+        )
+        if waiting is None:
+            # It was claimed between the two statements: what it does not hold yet, the next one will.
+            return await self.request_build(dataset_id, at_once=at_once, delay_s=delay_s)
+        if at_once:
+            await self.execute(
+                """
+                with hurried as (
+                    update jobs set params = params || '{"at_once": true}'
+                    where tenant_id = :tenant and job_id = :job and status = 'queued' returning queue_job_id
+                )
+                update procrastinate_jobs q set scheduled_at = null from hurried
+                where q.id = hurried.queue_job_id and q.status = 'todo'
+                """,
+                job=waiting["job_id"],
+            )
+        return UUID(str(waiting["job_id"]))
+
+    async def get(self, job_id: UUID) -> Job:
+        row = await self.first(f"select {COLUMNS} from jobs where tenant_id = :tenant and job_id = :job", job=job_id)
+        if row is None:
+            raise JobNotFound(job_id=job_id.hex)
+        return job_from(row)
+
+    async def claim(self, job_id: UUID) -> tuple[Job, Lease] | None:
+        row = await self.first(
+            f"""
+            update jobs set status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
+                stage = 'starting', error = null, updated_at = now()
+            where tenant_id = :tenant and job_id = :job and status in ('queued', 'running')
+                and awaits_revision is null
+            returning {COLUMNS}
+            """,
+            job=job_id,
+        )
+        return (job_from(row), Lease(job_id, row["attempts"])) if row else None
+
+    async def postpone(self, job_id: UUID, delay_s: float) -> None:
+        await self._enqueue(job_id, delay_s)
+
+    async def indexing(self, dataset_id: str) -> int:
+        row = await self.first(
+            """
+            select count(*) as n from jobs j join document_versions v
+                on v.tenant_id = j.tenant_id and v.version_id = j.version_id
+            where j.tenant_id = :tenant and j.dataset_id = :dataset and j.job_type = 'ingest'
+                and j.status in ('queued', 'running') and j.awaits_revision is null and v.build_tree
+            """,
+            dataset=dataset_id,
+        )
+        return int(row["n"]) if row else 0
+
+    async def report(self, lease: Lease, stage: str, progress: float, figures: JsonObject) -> None:
+        # A build speaks for the uploads that wait for it.
+        await self.execute(
+            """
+            with mine as (
+                update jobs set stage = :stage, progress = :progress, updated_at = now(),
+                    usage = cast(:usage as jsonb), timings = cast(:timings as jsonb),
+                    detail = cast(:detail as jsonb)
+                where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
+                returning dataset_id, job_type
+            )
+            update jobs j set stage = :stage, progress = :progress, detail = cast(:detail as jsonb),
+                updated_at = now()
+            from mine
+            where mine.job_type = 'build' and j.tenant_id = :tenant and j.dataset_id = mine.dataset_id
+                and j.status = 'running' and j.awaits_revision is not null
+            """,
+            **fence(lease),
+            stage=stage,
+            progress=progress,
+            usage=as_json(figures["usage"]),
+            timings=as_json(figures["timings"]),
+            detail=as_json(figures["detail"]),
+        )
+
+    async def await_tree(self, lease: Lease, revision: int, result: JsonObject) -> None:
+        await self._fenced(
+            """
+            update jobs set stage = 'waiting_for_tree', awaits_revision = :revision, progress = 0,
+                result = cast(:result as jsonb), updated_at = now()
+            where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
+            returning job_id
+            """,
+            lease,
+            revision=revision,
+            result=as_json(dict(result)),
+        )
+
+    async def succeed(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None:
+        await self._fenced(
+            """
+            update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
+                updated_at = now(), result = cast(:result as jsonb), usage = cast(:usage as jsonb),
+                timings = cast(:timings as jsonb)
+            where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
+            returning job_id
+            """,
+            lease,
+            result=as_json(dict(result)),
+            usage=as_json(figures["usage"]),
+            timings=as_json(figures["timings"]),
+        )
+        await self.execute("delete from job_secrets where tenant_id = :tenant and job_id = :job", job=lease.job_id)
+
+    async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
+        await self.execute(
+            """
+            with done as (
+                update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
+                    updated_at = now(), result = result || jsonb_build_object('tree_id', cast(:tree as text))
+                where tenant_id = :tenant and dataset_id = :dataset and status = 'running'
+                    and awaits_revision <= :revision
+                returning job_id
+            )
+            delete from job_secrets s using done where s.tenant_id = :tenant and s.job_id = done.job_id
+            """,
+            dataset=dataset_id,
+            revision=revision,
+            tree=tree_name,
+        )
+
+    async def fail(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:
+        row = await self._fenced(
+            """
+            update jobs set status = :status, error = cast(:error as jsonb), finished_at = now(),
+                updated_at = now(), usage = cast(:usage as jsonb), timings = cast(:timings as jsonb)
+            where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
+            returning dataset_id, job_type
+            """,
+            lease,
+            status=status,
+            error=as_json(dict(error)),
+            usage=as_json(figures["usage"]),
+            timings=as_json(figures["timings"]),
+        )
+        await self._end_with(lease.job_id, row, status, error)
+
+    async def running_build(self, dataset_id: str) -> UUID | None:
+        row = await self.first(
+            """
+            select job_id from jobs where tenant_id = :tenant and dataset_id = :dataset and job_type = 'build'
+                and status = 'running' limit 1
+            """,
+            dataset=dataset_id,
+        )
+        return row["job_id"] if row else None
+
+    async def cancel(self, job_id: UUID) -> None:
+        await self.get(job_id)
+        row = await self.first(
+            """
+            update jobs set status = 'cancelled', error = cast(:error as jsonb), finished_at = now(),
+                updated_at = now()
+            where tenant_id = :tenant and job_id = :job and status in ('queued', 'running')
+            returning dataset_id, job_type, queue_job_id
+            """,
+            job=job_id,
+            error=as_json(JobCancelled().as_json()),
+        )
+        if row is None:
+            return
+        # Tells the worker at once; should it not hear, its next write finds that its lease is gone.
+        await self.execute("select procrastinate_cancel_job_v1(:queued, true, false)", queued=row["queue_job_id"])
+        await self._end_with(job_id, row, "cancelled", JobCancelled().as_json())
+
+    async def retry(self, job_id: UUID) -> UUID:
+        job = await self.get(job_id)
+        if job.status not in ("failed", "cancelled"):
+            raise VersionConflict(f"The job is {job.status}: only a failed or cancelled one is tried again.")
+        if job.job_type == "build":
+            # The uploads that failed with it wait again.
+            await self.execute(
+                """
+                update jobs j set status = 'running', stage = 'waiting_for_tree', error = null, finished_at = null,
+                    awaits_revision = s.wanted_revision, updated_at = now()
+                from document_versions v, datasets s
+                where j.tenant_id = :tenant and j.dataset_id = :dataset and j.job_type = 'ingest'
+                    and j.status in ('failed', 'cancelled')
+                    and v.tenant_id = j.tenant_id and v.version_id = j.version_id
+                    and v.state = 'indexing' and v.embedded_at is not null
+                    and s.tenant_id = j.tenant_id and s.dataset_id = j.dataset_id
+                """,
+                dataset=job.dataset_id,
+            )
+            return await self.request_build(job.dataset_id, at_once=True)
+        await self.execute(
+            """
+            update jobs set status = 'queued', stage = 'queued', progress = 0, attempts = 0, error = null,
+                awaits_revision = null, finished_at = null, updated_at = now()
+            where tenant_id = :tenant and job_id = :job
+            """,
+            job=job_id,
+        )
+        await self.execute(
+            """
+            update document_versions v set state = 'indexing' from jobs j
+            where j.tenant_id = :tenant and j.job_id = :job and v.tenant_id = j.tenant_id
+                and v.version_id = j.version_id and v.state = 'failed'
+            """,
+            job=job_id,
+        )
+        await self._enqueue(job_id, 0.0)
+        return job_id
+
+    async def _end_with(self, job_id: UUID, row: RowMapping, status: JobStatus, error: JsonObject) -> None:
+        """The uploads that waited for this build end as it did, unless another build is on its way to them."""
+        await self.execute("delete from job_secrets where tenant_id = :tenant and job_id = :job", job=job_id)
+        if row["job_type"] != "build":
+            return
+        await self.execute(
+            """
+            with ended as (
+                update jobs j set status = :status, error = cast(:error as jsonb), finished_at = now(),
+                    awaits_revision = null, updated_at = now()
+                where j.tenant_id = :tenant and j.dataset_id = :dataset and j.status = 'running'
+                    and j.awaits_revision is not null
+                    and not exists (
+                        select from jobs b where b.tenant_id = j.tenant_id and b.dataset_id = j.dataset_id
+                            and b.job_type = 'build' and b.status = 'queued'
+                    )
+                returning j.job_id
+            )
+            delete from job_secrets s using ended where s.tenant_id = :tenant and s.job_id = ended.job_id
+            """,
+            dataset=row["dataset_id"],
+            status=status,
+            error=as_json(dict(error)),
+        )
+
+    async def _fenced(self, sql: str, lease: Lease, **values: object) -> RowMapping:
+        row = await self.first(sql, **fence(lease), **values)
+        if row is None:
+            raise LeaseLost(job_id=lease.job_id.hex)
+        return row
+
+    async def _enqueue(self, job_id: UUID, delay_s: float) -> None:
+        # The lock makes the queue run one build a dataset and one version a document at a time. Its order is that of
+        # ids, so that a lock must not be shared by a row that waits for a later time and one that need not.
+        await self.execute(
+            """
+            with job as (
+                select job_id, case job_type
+                    when 'build' then 'build/' || tenant_id || '/' || dataset_id
+                    else 'document/' || tenant_id || '/' || dataset_id || '/' || doc_id end as lock
+                from jobs where tenant_id = :tenant and job_id = :job
+            ), queued as (
+                insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at)
+                select 'raptor', :task, 0, lock,
+                    jsonb_build_object('tenant_id', cast(:tenant as text), 'job_id', cast(:job as text)),
+                    case when :delay > 0 then clock_timestamp() + make_interval(secs => :delay) end
+                from job returning id
+            )
+            update jobs set queue_job_id = queued.id from queued where tenant_id = :tenant and job_id = :job
+            """,
+            job=job_id,
+            task=TASK,
+            delay=float(delay_s),
+        )
+
+
+def fence(lease: Lease) -> dict[str, object]:
+    return {"job": lease.job_id, "attempt": lease.attempt}

@@ -1,0 +1,300 @@
+"""Trees: planned a level at a time, written a level at a time, published in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from interfaces_adaptor.repositories.documents import SqlDocuments
+from interfaces_adaptor.repositories.rows import TenantRows, as_json
+from services.domain import Edge, JsonObject, Leaf, PlannedNode, Tree, WrittenNode
+from services.store import StoredLevel
+
+COLUMNS = """tree_id, dataset_id, doc_id, state, fingerprint, revision, params, stats, root_id, created_at,
+    published_at"""
+
+# The newest embedded version of each document that is not deleted: the one that is served, or the one that will be.
+BUILD_VERSIONS = """
+    select distinct on (v.doc_id) v.version_id, v.doc_id, d.identity from document_versions v
+    join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+    where v.tenant_id = :tenant and v.dataset_id = :dataset and d.deleted_at is null
+        and v.embedded_at is not null and v.state in ('indexing', 'ready')
+    order by v.doc_id, v.number desc
+"""
+
+
+def tree_from(row: RowMapping) -> Tree:
+    return Tree(**dict(row))
+
+
+class SqlTrees(TenantRows):
+    async def build_set(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
+        versions = await self.all(BUILD_VERSIONS, dataset=dataset_id)
+        ids = [row["version_id"] for row in versions]
+        rows = await self.all(
+            """
+            select chunk_id, doc_id, idx, token_cnt, hash, heading_path from chunks
+            where tenant_id = :tenant and version_id = any(:ids)
+            """,
+            ids=ids,
+        )
+        identity = {row["doc_id"]: row["identity"] for row in versions}
+        leaves = [
+            Leaf(
+                chunk_id=row["chunk_id"],
+                doc_id=row["doc_id"],
+                document=identity[row["doc_id"]],
+                idx=row["idx"],
+                token_cnt=row["token_cnt"],
+                hash=row["hash"],
+                heading_path=tuple(row["heading_path"]),
+            )
+            for row in rows
+        ]
+        return sorted(leaves, key=lambda leaf: (leaf.document, leaf.idx)), ids
+
+    async def live(self, dataset_id: str) -> Tree | None:
+        row = await self.first(
+            f"select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset and state = 'live'",
+            dataset=dataset_id,
+        )
+        return tree_from(row) if row else None
+
+    async def building(self, dataset_id: str, fingerprint: str) -> Tree | None:
+        row = await self.first(
+            f"""select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset
+                and state = 'building' and fingerprint = :fingerprint""",
+            dataset=dataset_id,
+            fingerprint=fingerprint,
+        )
+        return tree_from(row) if row else None
+
+    async def abandon(self, dataset_id: str) -> None:
+        await self.execute(
+            """
+            update trees set state = 'superseded'
+            where tenant_id = :tenant and dataset_id = :dataset and state = 'building'
+            """,
+            dataset=dataset_id,
+        )
+
+    async def begin(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
+        await self.execute(
+            """
+            insert into trees (tenant_id, tree_id, dataset_id, doc_id, state, fingerprint, revision, params)
+            values (:tenant, :tree, :dataset, :doc, 'building', :fingerprint, :revision, cast(:params as jsonb))
+            """,
+            tree=tree.tree_id,
+            dataset=tree.dataset_id,
+            doc=tree.doc_id,
+            fingerprint=tree.fingerprint,
+            revision=tree.revision,
+            params=as_json(dict(tree.params)),
+        )
+        await self.copy(
+            "tree_nodes",
+            ["tree_id", "node_id", "level", "position", "kind", "chunk_id", "token_cnt"],
+            (
+                (tree.tree_id, leaf.chunk_id, 0, position, "leaf", leaf.chunk_id, leaf.token_cnt)
+                for position, leaf in enumerate(leaves)
+            ),
+        )
+
+    async def levels(self, tree_id: UUID) -> list[StoredLevel]:
+        nodes = await self.all(
+            """
+            select n.node_id, n.level, n.position, n.kind, n.group_key, n.title, n.text, n.token_cnt, n.meta,
+                (select array_agg(p.chunk_id order by p.rank) from tree_node_chunks p where p.tenant_id = n.tenant_id
+                    and p.tree_id = n.tree_id and p.node_id = n.node_id) as chunk_ids
+            from tree_nodes n where n.tenant_id = :tenant and n.tree_id = :tree and n.level > 0
+            order by n.level, n.position
+            """,
+            tree=tree_id,
+        )
+        edges: dict[UUID, list[Edge]] = {}
+        for row in await self.all(
+            """
+            select parent_id, child_id, weight, is_primary from tree_edges
+            where tenant_id = :tenant and tree_id = :tree order by parent_id, position
+            """,
+            tree=tree_id,
+        ):
+            edges.setdefault(row["parent_id"], []).append(Edge(row["child_id"], row["weight"], row["is_primary"]))
+        levels: dict[int, tuple[list[PlannedNode], dict[UUID, WrittenNode]]] = {}
+        for row in nodes:
+            planned, written = levels.setdefault(row["level"], ([], {}))
+            planned.append(
+                PlannedNode(
+                    node_id=row["node_id"],
+                    group_key=row["group_key"],
+                    position=row["position"],
+                    is_root=row["kind"] == "root",
+                    edges=tuple(edges.get(row["node_id"], ())),
+                )
+            )
+            if row["text"] is not None:
+                written[row["node_id"]] = WrittenNode(
+                    node_id=row["node_id"],
+                    chunk_ids=tuple(row["chunk_ids"] or ()),
+                    title=row["title"],
+                    text=row["text"],
+                    token_cnt=row["token_cnt"],
+                    meta=row["meta"],
+                )
+        return [StoredLevel(level, tuple(planned), written) for level, (planned, written) in sorted(levels.items())]
+
+    async def plan_level(self, tree_id: UUID, level: int, nodes: Sequence[PlannedNode], stats: JsonObject) -> None:
+        await self.copy(
+            "tree_nodes",
+            ["tree_id", "node_id", "level", "position", "kind", "group_key"],
+            (
+                (tree_id, node.node_id, level, node.position, "root" if node.is_root else "summary", node.group_key)
+                for node in nodes
+            ),
+        )
+        await self.copy(
+            "tree_edges",
+            ["tree_id", "parent_id", "child_id", "weight", "is_primary", "position"],
+            (
+                (tree_id, node.node_id, edge.child_id, edge.weight, edge.is_primary, position)
+                for node in nodes
+                for position, edge in enumerate(node.edges)
+            ),
+        )
+        await self._add_stats(tree_id, level, stats)
+
+    async def write_level(self, tree_id: UUID, level: int, nodes: Sequence[WrittenNode], stats: JsonObject) -> None:
+        await self.execute(
+            """
+            update tree_nodes n set title = w.title, text = w.text, token_cnt = w.token_cnt,
+                meta = cast(w.meta as jsonb)
+            from unnest(cast(:ids as uuid[]), cast(:titles as text[]), cast(:texts as text[]),
+                cast(:tokens as int[]), cast(:metas as text[])) as w (node_id, title, text, token_cnt, meta)
+            where n.tenant_id = :tenant and n.tree_id = :tree and n.node_id = w.node_id
+            """,
+            tree=tree_id,
+            ids=[node.node_id for node in nodes],
+            titles=[node.title for node in nodes],
+            texts=[node.text for node in nodes],
+            tokens=[node.token_cnt for node in nodes],
+            metas=[as_json(dict(node.meta)) for node in nodes],
+        )
+        await self.copy(
+            "tree_node_chunks",
+            ["tree_id", "node_id", "chunk_id", "rank"],
+            ((tree_id, node.node_id, chunk_id, rank) for node in nodes for rank, chunk_id in enumerate(node.chunk_ids)),
+        )
+        await self._add_stats(tree_id, level, stats)
+
+    async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]:
+        rows = await self.all(
+            "select chunk_id, text from chunks where tenant_id = :tenant and chunk_id = any(:ids)",
+            ids=list(chunk_ids),
+        )
+        return {row["chunk_id"]: row["text"] for row in rows}
+
+    async def publish(
+        self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
+    ) -> None:
+        # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
+        await self.execute(
+            "select from datasets where tenant_id = :tenant and dataset_id = :dataset for update",
+            dataset=dataset_id,
+        )
+        await self.execute(
+            """
+            update trees set state = 'superseded'
+            where tenant_id = :tenant and dataset_id = :dataset and state = 'live' and tree_id <> :tree
+            """,
+            dataset=dataset_id,
+            tree=tree_id,
+        )
+        await self.execute(
+            """
+            update trees t set state = 'live', published_at = coalesce(published_at, now()),
+                stats = stats || cast(:stats as jsonb),
+                root_id = (select n.node_id from tree_nodes n where n.tenant_id = t.tenant_id
+                    and n.tree_id = t.tree_id and n.kind = 'root')
+            where t.tenant_id = :tenant and t.tree_id = :tree
+            """,
+            tree=tree_id,
+            stats=as_json(dict(stats)),
+        )
+        await self.execute(
+            """
+            update datasets set live_tree_id = :tree, built_revision = greatest(built_revision, :revision),
+                updated_at = now()
+            where tenant_id = :tenant and dataset_id = :dataset
+            """,
+            dataset=dataset_id,
+            tree=tree_id,
+            revision=revision,
+        )
+        documents = SqlDocuments(self.connection, self.tenant)
+        await documents.take_over(version_ids)
+        # Documents that were deleted while the tree was built are in it: hide what was written from them.
+        deleted = await self.all(
+            """
+            select v.version_id from documents d join document_versions v
+                on v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
+            where d.tenant_id = :tenant and d.dataset_id = :dataset and d.deleted_at is not null
+                and v.version_id = any(:versions)
+            """,
+            dataset=dataset_id,
+            versions=list(version_ids),
+        )
+        await documents.hide([row["version_id"] for row in deleted])
+
+    async def unpublish(self, dataset_id: str, revision: int) -> None:
+        await self.execute(
+            """
+            update datasets set live_tree_id = null, built_revision = greatest(built_revision, :revision),
+                updated_at = now()
+            where tenant_id = :tenant and dataset_id = :dataset
+            """,
+            dataset=dataset_id,
+            revision=revision,
+        )
+        await self.execute(
+            """
+            update trees set state = 'superseded'
+            where tenant_id = :tenant and dataset_id = :dataset and state = 'live'
+            """,
+            dataset=dataset_id,
+        )
+
+    async def clear_away(self, dataset_id: str, keep_fingerprint: str | None) -> int:
+        rows = await self.all(
+            """
+            select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset
+                and (state = 'superseded' or state = 'building' and fingerprint is distinct from :keep)
+            """,
+            dataset=dataset_id,
+            keep=keep_fingerprint,
+        )
+        trees = [row["tree_id"] for row in rows]
+        # From the outside in: the cascades alone would do it row by row.
+        for table, column in (
+            ("embeddings", "generation_id"),
+            ("tree_node_chunks", "tree_id"),
+            ("tree_edges", "tree_id"),
+            ("tree_nodes", "tree_id"),
+            ("trees", "tree_id"),
+        ):
+            await self.execute(f"delete from {table} where tenant_id = :tenant and {column} = any(:trees)", trees=trees)
+        return len(trees)
+
+    async def _add_stats(self, tree_id: UUID, level: int, stats: JsonObject) -> None:
+        await self.execute(
+            """
+            update trees set stats = jsonb_set(stats, '{levels}', coalesce(stats -> 'levels', '{}'::jsonb)
+                || jsonb_build_object(cast(:level as text),
+                    coalesce(stats -> 'levels' -> cast(:level as text), '{}'::jsonb) || cast(:stats as jsonb)))
+            where tenant_id = :tenant and tree_id = :tree
+            """,
+            tree=tree_id,
+            level=str(level),
+            stats=as_json(dict(stats)),
+        )

@@ -1,0 +1,22 @@
+"""What the product does. `Services` is what HTTP, the queue and the command line receive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.ingest_document import DocumentIngestor
+    from services.lifecycle import Lifecycle
+    from services.retrieve import Retriever
+    from services.store import OpenUnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The flows that a request can start, and the way to read what is stored."""
+
+    ingestor: DocumentIngestor
+    retriever: Retriever
+    lifecycle: Lifecycle
+    open_unit_of_work: OpenUnitOfWork

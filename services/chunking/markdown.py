@@ -1,0 +1,91 @@
+"""Chunks of Markdown: blocks packed under their headings, cut where a reader would cut, as spans of the source.
+
+parse (document.py) -> atoms with the cost of a cut before each (atoms.py, costs.py, splitting.py) -> the cheapest set
+of cuts (packing.py) -> spans, with an overlap where a section goes on (overlap.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.chunking.atoms import atoms_of
+from services.chunking.document import FRONT_MATTER, MarkdownDocument, parse_markdown
+from services.chunking.overlap import overlap_start
+from services.chunking.packing import pack
+from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, check_parameters
+from services.chunking.splitting import Atom, header_of
+from services.domain import ChunkSpan
+
+_LONGEST_INFO = 200
+
+
+def chunk_markdown(
+    source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP
+) -> list[ChunkSpan]:
+    """Chunks of `source` in reading order, none longer than `size` characters, overlap included.
+
+    Without their overlaps the spans part the source: nothing but white space is in none of them, nothing in two.
+    `meta["overlap"]` is the number of characters at the start that the chunk before has too; `meta["table_header"]`
+    and `meta["fence"]` (the info string) belong to the table or code block that a chunk goes on with.
+
+    Raises InvalidChunkSize for a size below 100 or an overlap that is not smaller.
+    """
+    check_parameters(size, overlap)
+    document = parse_markdown(source)
+    atoms = atoms_of(document, size)
+    depths = [section.depth for section in document.sections]
+    chunks = pack(
+        atoms, depths, size, lambda place: atoms[place].start - overlap_start(document, atoms, place, overlap)
+    )
+    return [_span(document, atoms, first, last, size, overlap) for first, last in chunks]
+
+
+def _span(
+    document: MarkdownDocument, atoms: Sequence[Atom], first: int, last: int, size: int, overlap: int
+) -> ChunkSpan:
+    core, end = atoms[first].start, atoms[last - 1].end
+    start = overlap_start(document, atoms, first, min(overlap, size - (end - core)))
+    meta = _continuation(document, atoms[first], size)
+    if start < core:
+        meta["overlap"] = core - start
+    return ChunkSpan(start, end, _heading_path(document, atoms[first:last]), meta)
+
+
+def _continuation(document: MarkdownDocument, atom: Atom, size: int) -> dict[str, Any]:
+    """What a chunk has to say of the table or code block that it goes on with."""
+    block = atom.block
+    if not atom.continues:
+        return {}
+    if block.kind == "fence":
+        return {"fence": document.tokens[block.token].info.strip()[:_LONGEST_INFO]}
+    if block.kind == "table":
+        start, end = header_of(document, block)
+        # A header that fills a chunk helps nobody in front of the next one; its own last part needs none.
+        return {"table_header": document.source[start:end]} if end - start <= size and atom.start >= end else {}
+    return {}
+
+
+def _heading_path(document: MarkdownDocument, atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """The titles that stand above all text of a chunk. A heading that only leads to the next one has no text, and
+    front matter is about the document, wherever it stands."""
+    sections = document.sections
+    common: tuple[str, ...] | None = None
+    for place, atom in enumerate(atoms):
+        section = atom.block.section
+        if place + 1 < len(atoms):
+            following = atoms[place + 1].block.section
+            leads_on = atom.block.is_lead and sections[following].depth > sections[section].depth
+            if leads_on or section == FRONT_MATTER != following:
+                continue
+        common = _shared(common, sections[section].path)
+    return common or ()
+
+
+def _shared(common: tuple[str, ...] | None, path: tuple[str, ...]) -> tuple[str, ...]:
+    if common is None or common == path:
+        return path
+    length = 0
+    while length < min(len(common), len(path)) and common[length] == path[length]:
+        length += 1
+    return common[:length]

@@ -1,0 +1,197 @@
+"""The gate: bytes become a stored document, a version to index and a job, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from services.domain import (
+    ChunkingParams,
+    Dataset,
+    EmbeddingSpace,
+    JsonObject,
+    SourceText,
+    TenantId,
+    UpsertMode,
+    VectorIndex,
+    tree_name,
+)
+from services.errors import UnsupportedFileType
+from services.ports import Reader
+from services.store import NewDocument, NewJob, NewVersion, OpenUnitOfWork, StoredDocument, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One document as a client sends it."""
+
+    dataset_id: str
+    data: bytes
+    file_name: str | None = None
+    doc_id: str | None = None
+    source: str | None = None
+    tags: Sequence[str] = ()
+    extra_meta: JsonObject = field(default_factory=dict)
+    build_tree: bool = True
+    summary_llm: str | None = None
+    vector_index: VectorIndex | None = None
+    upsert_mode: UpsertMode = "upsert"
+    chunking: ChunkingParams = ChunkingParams()
+
+    @property
+    def identity(self) -> str | None:
+        """What makes this the same document as an earlier upload; None: it is a new one."""
+        if self.doc_id:
+            return f"id:{self.doc_id}"
+        if self.source:
+            return f"source:{self.source}"
+        return f"file:{self.file_name}" if self.file_name else None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an upload: `queued` work, or nothing to do. `chunks` and `tree_id` are known in the latter."""
+
+    status: Literal["queued", "unchanged", "skipped"]
+    doc_id: str
+    dataset_id: str
+    checksum: str
+    version_id: UUID | None = None
+    job_id: UUID | None = None
+    chunks: int = 0
+    tree_id: str | None = None
+
+
+class DocumentIngestor:
+    """Decides what an upload means for its dataset. Pays nothing: all that costs is left to the job."""
+
+    def __init__(
+        self,
+        open_unit_of_work: OpenUnitOfWork,
+        readers: Mapping[str, Reader],
+        default_space: EmbeddingSpace,
+        default_vector_index: VectorIndex,
+        check_summarizer: Callable[[str], None],
+    ) -> None:
+        self._open = open_unit_of_work
+        self._readers = readers
+        self._default_space = default_space
+        self._default_vector_index = default_vector_index
+        self._check_summarizer = check_summarizer
+
+    async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
+        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel."""
+        if upload.summary_llm:
+            self._check_summarizer(upload.summary_llm)
+        source = self._reader_for(upload.file_name).read(upload.data)
+        checksum = hashlib.sha256(upload.data).hexdigest()
+        async with self._open(tenant) as work:
+            accepted = await self._decide(work, upload, source, checksum)
+            await work.commit()
+        return accepted
+
+    async def _decide(self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str) -> Accepted:
+        # The dataset's row is locked from here on: of two uploads of one document at once, one sees the other.
+        dataset = await work.datasets.open(
+            upload.dataset_id, self._default_space, upload.vector_index or self._default_vector_index
+        )
+        if upload.upsert_mode == "skip_duplicates":
+            twin = await work.documents.with_checksum(upload.dataset_id, checksum)
+            if twin is not None:
+                return self._nothing_to_do("skipped", twin, dataset)
+        await work.datasets.settle(
+            upload.dataset_id,
+            vector_index=upload.vector_index,
+            settings={"summary_llm": upload.summary_llm} if upload.summary_llm else {},
+        )
+        identity = upload.identity or f"id:{uuid.uuid4().hex}"
+        stored = await work.documents.find(upload.dataset_id, identity)
+        document = self._document(upload, source, checksum, identity, stored)
+        await work.documents.put(document)
+
+        if (
+            stored is None
+            or stored.deleted
+            or upload.upsert_mode == "replace"
+            or not self._same_processing(stored, upload, checksum, dataset.space.name)
+        ):
+            version_id = await work.documents.add_version(
+                NewVersion(
+                    dataset_id=document.dataset_id,
+                    doc_id=document.doc_id,
+                    checksum=checksum,
+                    text=source.text,
+                    title=source.title,
+                    embed_model=dataset.space.name,
+                    chunking=upload.chunking,
+                    build_tree=upload.build_tree,
+                )
+            )
+        elif stored.served and (stored.in_live_tree or not upload.build_tree):
+            return self._nothing_to_do("unchanged", stored, dataset)
+        elif stored.open_job_id is not None:
+            return self._queued(document, stored.version_id, stored.open_job_id)
+        else:
+            version_id = stored.version_id
+            await work.documents.resume_version(version_id, build_tree=upload.build_tree)
+        job_id = await work.jobs.start(
+            NewJob(
+                job_type="ingest",
+                dataset_id=document.dataset_id,
+                doc_id=document.doc_id,
+                version_id=version_id,
+                params={},
+            )
+        )
+        return self._queued(document, version_id, job_id)
+
+    def _reader_for(self, file_name: str | None) -> Reader:
+        suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]
+        reader = self._readers.get(suffix)
+        if reader is None:
+            raise UnsupportedFileType(file_name=(file_name or "")[:200])
+        return reader
+
+    @staticmethod
+    def _document(
+        upload: Upload, source: SourceText, checksum: str, identity: str, stored: StoredDocument | None
+    ) -> NewDocument:
+        kind, _, value = identity.partition(":")
+        new_id = value if kind == "id" else uuid.uuid4().hex
+        return NewDocument(
+            dataset_id=upload.dataset_id,
+            doc_id=stored.doc_id if stored is not None else new_id,
+            identity=identity,
+            file_name=upload.file_name,
+            title=source.title,
+            source=upload.source,
+            tags=tuple(upload.tags),
+            extra_meta=upload.extra_meta,
+            checksum=checksum,
+            text=source.text,
+        )
+
+    @staticmethod
+    def _same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
+        return stored.checksum == checksum and stored.chunking == upload.chunking and stored.embed_model == embed_model
+
+    @staticmethod
+    def _nothing_to_do(status: Literal["unchanged", "skipped"], stored: StoredDocument, dataset: Dataset) -> Accepted:
+        in_tree = dataset.live_tree_id is not None and stored.in_live_tree
+        return Accepted(
+            status=status,
+            doc_id=stored.doc_id,
+            dataset_id=stored.dataset_id,
+            checksum=stored.checksum,
+            version_id=stored.version_id,
+            chunks=stored.chunk_count or 0,
+            tree_id=tree_name(dataset.live_tree_id) if in_tree and dataset.live_tree_id else None,
+        )
+
+    @staticmethod
+    def _queued(document: NewDocument, version_id: UUID, job_id: UUID) -> Accepted:
+        return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)

@@ -1,0 +1,163 @@
+"""How a job is run: claimed, fenced by its attempt, reported on, and ended in one of three ways.
+
+Every write of a flow goes through a unit of work that was opened for the job's lease. When a job is cancelled, or
+taken over because its worker was thought dead, the lease is no longer current and the next commit raises LeaseLost.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from services.domain import Job, JobType, Lease, TenantId, Usage
+from services.errors import AttemptsExhausted, ConcurrentChange, DatabaseUnavailable, LeaseLost, RaptorError
+from services.ports import VectorIndexes
+from services.store import OpenUnitOfWork
+
+logger = logging.getLogger(__name__)
+
+# A job that ends its worker this often is not tried again: it would go round for ever.
+MAX_ATTEMPTS = 5
+REPORT_INTERVAL_S = 0.25
+INDEX_INTERVAL_S = 60.0
+
+Flow = Callable[["JobRun"], Awaitable[None]]
+# Seconds that a job should still wait before it begins.
+Delay = Callable[[TenantId, Job], Awaitable[float]]
+
+
+class JobRun:
+    """One attempt at a job: who it is for, what it used so far, and the way to say how far it is."""
+
+    def __init__(self, open_unit_of_work: OpenUnitOfWork, tenant: TenantId, job: Job, lease: Lease) -> None:
+        self.tenant = tenant
+        self.job = job
+        self.lease = lease
+        self.usage = Usage(**job.usage)
+        self.timings: dict[str, float] = dict(job.timings)
+        self.detail: dict[str, Any] = {}
+        self._open = open_unit_of_work
+        self._started = time.monotonic()
+        self._stage = ""
+        self._reported = 0.0
+
+    def used(self, usage: Usage) -> None:
+        self.usage += usage
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
+
+    def figures(self) -> dict[str, Any]:
+        timings = self.timings | {"wall_s": time.monotonic() - self._started}
+        return {
+            "usage": asdict(self.usage),
+            "timings": {name: round(seconds, 4) for name, seconds in timings.items()},
+            "detail": self.detail,
+        }
+
+    async def report(self, stage: str, progress: float, **detail: Any) -> None:
+        """Raises LeaseLost. Called as often as one likes; a new stage is written at once, the rest a few times a
+        second."""
+        self.detail = detail
+        now = time.monotonic()
+        if stage == self._stage and now - self._reported < REPORT_INTERVAL_S:
+            return
+        self._stage, self._reported = stage, now
+        async with self._open(self.tenant, self.lease) as work:
+            await work.jobs.report(self.lease, stage, min(max(progress, 0.0), 1.0), self.figures())
+            await work.commit()
+
+
+class JobRunner:
+    """Runs one job from its queue row to its end. Nothing that happens inside leaves a job without a state."""
+
+    def __init__(
+        self,
+        open_unit_of_work: OpenUnitOfWork,
+        flows: Mapping[JobType, Flow],
+        delays: Mapping[JobType, Delay],
+        indexes: VectorIndexes,
+    ) -> None:
+        self._open = open_unit_of_work
+        self._flows = flows
+        self._delays = delays
+        self._indexes = indexes
+        self._index_kept: dict[tuple[TenantId, str], float] = {}
+
+    async def run(self, tenant: TenantId, job_id: UUID) -> None:
+        async with self._open(tenant) as work:
+            job = await work.jobs.get(job_id)
+        if job.status == "queued" and job.job_type in self._delays:
+            delay_s = await self._delays[job.job_type](tenant, job)
+            if delay_s > 0:
+                async with self._open(tenant) as work:
+                    await work.jobs.postpone(job_id, delay_s)
+                    await work.commit()
+                return
+        async with self._open(tenant) as work:
+            claimed = await work.jobs.claim(job_id)
+            await work.commit()
+        if claimed is None:
+            return
+        run = JobRun(self._open, tenant, *claimed)
+        logger.info("job started", extra={"job_type": run.job.job_type, "attempt": run.lease.attempt})
+        try:
+            if run.lease.attempt > MAX_ATTEMPTS:
+                raise AttemptsExhausted(attempts=run.lease.attempt - 1)
+            await self._flows[run.job.job_type](run)
+            await self._keep_index(run)
+            logger.info("job succeeded", extra={"job_type": run.job.job_type, **run.figures()["timings"]})
+        except LeaseLost:
+            logger.info("job was taken away from this attempt", extra={"attempt": run.lease.attempt})
+        except (DatabaseUnavailable, ConcurrentChange) as error:
+            logger.warning("job will be tried again", extra={"error": error.as_json()})
+            await self._again(run)
+        except RaptorError as error:
+            logger.warning("job failed", extra={"error": error.as_json()})
+            await self._failed(run, error)
+        except Exception as error:
+            # The boundary of a job: whatever a flow did not foresee is a defect, and the job says so.
+            logger.exception("job failed on a defect")
+            await self._failed(run, RaptorError(cause=type(error).__name__))
+
+    async def _keep_index(self, run: JobRun) -> None:
+        """After a build always; after uploads without a tree now and then: counting a dataset's vectors after each
+        of ten thousand uploads would cost more than all of them."""
+        key, now = (run.tenant, run.job.dataset_id), time.monotonic()
+        if run.job.job_type == "ingest" and now - self._index_kept.get(key, -INDEX_INTERVAL_S) < INDEX_INTERVAL_S:
+            return
+        self._index_kept[key] = now
+        async with self._open(run.tenant) as work:
+            dataset = await work.datasets.get(run.job.dataset_id)
+        await self._indexes.keep(run.tenant, dataset)
+
+    async def hand_back(self, tenant: TenantId, job_id: UUID) -> None:
+        """This process stops: the job goes back to the queue, and on from its last commit."""
+        async with self._open(tenant) as work:
+            job = await work.jobs.get(job_id)
+            if job.status == "running" and job.awaits_revision is None:
+                await work.jobs.postpone(job_id, 0.0)
+                await work.commit()
+
+    async def _again(self, run: JobRun) -> None:
+        """With growing pauses; the attempt that begins then counts, so this ends."""
+        async with self._open(run.tenant, run.lease) as work:
+            await work.jobs.postpone(run.job.job_id, min(2.0**run.lease.attempt, 60.0))
+            await work.commit()
+
+    async def _failed(self, run: JobRun, error: RaptorError) -> None:
+        async with self._open(run.tenant, run.lease) as work:
+            await work.jobs.fail(run.lease, "failed", error.as_json(), run.figures())
+            if run.job.version_id is not None:
+                await work.documents.fail_version(run.job.version_id)
+            await work.commit()

@@ -1,0 +1,67 @@
+"""What is done to documents, datasets and jobs besides adding to them. Each is one transaction: nothing here waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from services.domain import JsonObject, TenantId
+from services.errors import AlreadyRunning
+from services.store import OpenUnitOfWork
+from services.tree_params import TreeParams
+
+
+class Lifecycle:
+    def __init__(
+        self, open_unit_of_work: OpenUnitOfWork, tree_params: TreeParams, check_summarizer: Callable[[str], None]
+    ) -> None:
+        self._open = open_unit_of_work
+        self._tree_params = tree_params
+        self._check_summarizer = check_summarizer
+
+    async def delete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, *, hard: bool) -> UUID | None:
+        """Gone from retrieval when this returns, with every summary that its text went into; the job that makes the
+        tree anew, or None where there is no tree. Hard: text, chunks, vectors and those summaries are erased."""
+        async with self._open(tenant) as work:
+            dataset = await work.datasets.get(dataset_id)
+            await work.documents.delete(dataset_id, doc_id, hard=hard)
+            job_id = None
+            if dataset.live_tree_id is not None:
+                await work.datasets.want_tree(dataset_id)
+                job_id = await work.jobs.request_build(dataset_id)
+            await work.commit()
+        return job_id
+
+    async def delete_dataset(self, tenant: TenantId, dataset_id: str) -> None:
+        async with self._open(tenant) as work:
+            await work.datasets.delete(dataset_id)
+            await work.commit()
+
+    async def rebuild(self, tenant: TenantId, dataset_id: str, changes: JsonObject) -> UUID:
+        """A build that begins at once; `changes` to the tree's parameters stay with the dataset. Raises
+        AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel."""
+        async with self._open(tenant) as work:
+            dataset = await work.datasets.get(dataset_id)
+            running = await work.jobs.running_build(dataset_id)
+            if running is not None:
+                raise AlreadyRunning(job_id=running.hex)
+            self._check_summarizer(self._tree_params.changed({**dataset.settings, **changes}).summary_llm)
+            if changes:
+                await work.datasets.settle(dataset_id, vector_index=None, settings=changes)
+            await work.datasets.want_tree(dataset_id)
+            job_id = await work.jobs.request_build(dataset_id, at_once=True)
+            await work.commit()
+        return job_id
+
+    async def cancel_job(self, tenant: TenantId, job_id: UUID) -> None:
+        """Ends a job that has not ended; what it finished is kept. Does nothing to one that has ended."""
+        async with self._open(tenant) as work:
+            await work.jobs.cancel(job_id)
+            await work.commit()
+
+    async def retry_job(self, tenant: TenantId, job_id: UUID) -> UUID:
+        """Takes a failed or cancelled job up again, where it stopped. Raises VersionConflict for another state."""
+        async with self._open(tenant) as work:
+            again = await work.jobs.retry(job_id)
+            await work.commit()
+        return again

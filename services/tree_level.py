@@ -1,0 +1,166 @@
+"""One level of a tree under construction, and the pure steps from it to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from services.clustering import Frontier, Group, Grouping, GroupingStats, Matrix
+from services.domain import Edge, JsonObject, Leaf, PlannedNode, WrittenNode
+from services.write_level import LevelText
+from utils.hashing import digest_of, stable_uuid
+from utils.tokens import estimate_tokens
+
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The nodes of one level as the next is made from them; position i of every field tells of node i.
+
+    `leaves` are the leaves under each node, as ascending positions in the build's reading order. `text` is None for
+    the leaves themselves: there may be a hundred thousand, and the database has them.
+    """
+
+    number: int
+    node_ids: Sequence[UUID]
+    frontier: Frontier
+    leaves: Sequence[Positions]
+    text: LevelText | None = None
+    committed: bool = True
+
+    def __len__(self) -> int:
+        return len(self.node_ids)
+
+
+def leaf_level(leaves: Sequence[Leaf], vectors: Matrix) -> Level:
+    return Level(
+        number=0,
+        node_ids=[leaf.chunk_id for leaf in leaves],
+        frontier=Frontier(
+            vectors=vectors,
+            tokens=np.array([leaf.token_cnt for leaf in leaves], np.int64),
+            keys=[leaf.key for leaf in leaves],
+            order=[(leaf.document, leaf.idx) for leaf in leaves],
+            paths=[leaf.heading_path for leaf in leaves],
+        ),
+        leaves=[np.array([position], np.int64) for position in range(len(leaves))],
+    )
+
+
+def everything(level: Level) -> Grouping:
+    """All nodes in one group: what is above it is the root."""
+    n = len(level)
+    reading = sorted(range(n), key=lambda i: level.frontier.order[i])
+    group = Group(members=tuple(reading), weights=(1.0,) * n, primary=(True,) * n)
+    return Grouping((group,), GroupingStats(clusters=1, sizes=(n,), truncated=()))
+
+
+def plan(tree_id: UUID, level: Level, grouping: Grouping) -> list[PlannedNode]:
+    """The nodes of the next level. A group's key follows from its members' keys alone: the same group has the same
+    key in every tree, so that it is known again after a rebuild."""
+    nodes = []
+    for position, group in enumerate(grouping.groups):
+        keys = sorted(
+            level.frontier.keys[member] + ("" if primary else "~")
+            for member, primary in zip(group.members, group.primary, strict=True)
+        )
+        key = digest_of(keys)
+        nodes.append(
+            PlannedNode(
+                node_id=stable_uuid("node", tree_id, level.number + 1, key),
+                group_key=key,
+                position=position,
+                is_root=len(grouping.groups) == 1,
+                edges=tuple(
+                    Edge(level.node_ids[member], weight, primary)
+                    for member, weight, primary in zip(group.members, group.weights, group.primary, strict=True)
+                ),
+            )
+        )
+    return nodes
+
+
+def member_positions(below: Level, planned: Sequence[PlannedNode]) -> list[Positions]:
+    """Per node, the positions of its children in the level below, in reading order."""
+    place = {node_id: position for position, node_id in enumerate(below.node_ids)}
+    return [np.array([place[edge.child_id] for edge in node.edges], np.int64) for node in planned]
+
+
+def next_level(
+    below: Level, planned: Sequence[PlannedNode], text: LevelText, vectors_path: Path, *, committed: bool
+) -> Level:
+    text.vectors.tofile(vectors_path)
+    members = member_positions(below, planned)
+    return Level(
+        number=below.number + 1,
+        node_ids=[node.node_id for node in planned],
+        frontier=Frontier(
+            vectors=Matrix.in_file(vectors_path, (len(planned), text.vectors.shape[1])),
+            tokens=np.array([estimate_tokens(summary.text) for summary in text.summaries], np.int64),
+            keys=[node.group_key for node in planned],
+            order=[below.frontier.order[rows[0]] for rows in members],
+            paths=[()] * len(planned),
+        ),
+        leaves=[np.unique(np.concatenate([below.leaves[row] for row in rows])) for rows in members],
+        text=text,
+        committed=committed,
+    )
+
+
+def written_nodes(level: Level, leaves: Sequence[Leaf]) -> list[WrittenNode]:
+    assert level.text is not None
+    return [
+        WrittenNode(
+            node_id=node_id,
+            chunk_ids=tuple(leaves[position].chunk_id for position in under),
+            title=summary.title,
+            text=summary.text,
+            token_cnt=int(tokens),
+            meta=summary.meta,
+        )
+        for node_id, under, summary, tokens in zip(
+            level.node_ids, level.leaves, level.text.summaries, level.frontier.tokens, strict=True
+        )
+    ]
+
+
+def plan_stats(level: Level, grouping: Grouping) -> dict[str, Any]:
+    """What the design's logs ask of each level."""
+    stats = grouping.stats
+    return {
+        "n": len(level),
+        "clusters": stats.clusters,
+        "sizes": quantiles(stats.sizes),
+        "best_bic": stats.best_bic,
+        "truncated": len(stats.truncated),
+        "cluster_s": {stage: round(seconds, 4) for stage, seconds in stats.seconds.items()},
+    }
+
+
+def quantiles(sizes: Sequence[int]) -> dict[str, int]:
+    cuts = np.quantile(sizes, (0, 0.1, 0.5, 0.9, 1), method="nearest").tolist()
+    return dict(zip(("min", "p10", "p50", "p90", "max"), map(int, cuts), strict=True))
+
+
+def as_root(node: PlannedNode) -> PlannedNode:
+    return replace(node, is_root=True)
+
+
+def share_done(sizes: Mapping[int, int], level: int, share: float) -> float:
+    """How much of a build is done, by summaries: the levels that are known, and above them a geometric tail."""
+    known = sum(size for number, size in sizes.items() if number > 0)
+    ahead = sizes.get(level, 0) / 4
+    finished = sum(size for number, size in sizes.items() if 0 < number < level) + share * sizes.get(level, 0)
+    return finished / (known + ahead) if known else 0.0
+
+
+def tree_shape(stats: JsonObject) -> list[JsonObject]:
+    """The stats of the levels, from the leaves up."""
+    levels = stats.get("levels", {})
+    return [{"level": int(number), **levels[number]} for number in sorted(levels, key=int)]

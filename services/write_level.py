@@ -1,0 +1,150 @@
+"""Writing one level: summaries start together, longest first; vectors are fetched in batches as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+
+from services.domain import EmbeddingSpace, Usage
+from services.ports import Embedder, FloatArray, Summarizer, Summary, SummaryRequest
+from utils.batching import batches
+from utils.concurrency import together
+from utils.hashing import content_key
+
+# Texts of this many groups are loaded at a time: a level of a hundred thousand leaves is 120 MB of text.
+LOAD_BATCH = 256
+# A batch of vectors is asked for when so many summaries wait, or none is to come any more. Smaller batches would not
+# end the level sooner, and cost a provider's requests a minute.
+EMBED_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One node to write. `size` is the number of tokens of its texts: the longest is begun first."""
+
+    position: int
+    size: int
+
+
+@dataclass(slots=True)
+class LevelText:
+    """What was written: summaries by position, a row of `vectors` each, and what it took."""
+
+    summaries: list[Summary]
+    vectors: FloatArray
+    content_keys: list[bytes]
+    usage: Usage = Usage()
+    latencies_s: list[float] = field(default_factory=list)
+    embed_latencies_s: list[float] = field(default_factory=list)
+
+    def floor_s(self, concurrency: int) -> float:
+        """The least wall time at the provider's latency: rounds of calls, and one call for the last vectors."""
+        if not self.latencies_s:
+            return 0.0
+        rounds = -(-len(self.latencies_s) // concurrency)
+        return rounds * median(self.latencies_s) + (median(self.embed_latencies_s) if self.embed_latencies_s else 0.0)
+
+
+Load = Callable[[Sequence[int]], Awaitable[list[SummaryRequest]]]
+KnownVectors = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, FloatArray]]]
+StoreVectors = Callable[[Sequence[tuple[int, bytes, FloatArray]]], Awaitable[None]]
+Progress = Callable[[int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LevelWriter:
+    """The pipeline of one level: load texts, summarise in `summarizer.concurrency` lanes, embed, store."""
+
+    summarizer: Summarizer
+    embedder: Embedder
+    load: Load
+    known_vectors: KnownVectors
+    store_vectors: StoreVectors
+    progress: Progress
+
+    async def write(self, prompts: Sequence[Prompt], written: Mapping[int, Summary]) -> LevelText:
+        """`written` are summaries of an earlier attempt, by position: they are embedded, not written again."""
+        level = LevelText(
+            summaries=[written.get(position, NOT_WRITTEN) for position in range(len(prompts))],
+            vectors=np.zeros((len(prompts), self.embedder.space.dimensions), np.float32),
+            content_keys=[b""] * len(prompts),
+        )
+        waiting: asyncio.Queue[tuple[int, SummaryRequest] | None] = asyncio.Queue(maxsize=LOAD_BATCH)
+        arrived: asyncio.Queue[int] = asyncio.Queue()
+        for position in written:
+            arrived.put_nowait(position)
+        to_write = [prompt for prompt in prompts if prompt.position not in written]
+        lanes = [self._lane(waiting, arrived, level) for _ in range(self.summarizer.concurrency)]
+        await together(self._feed(to_write, waiting), *lanes, self._embed(arrived, level))
+        return level
+
+    async def _feed(self, prompts: Sequence[Prompt], waiting: asyncio.Queue[tuple[int, SummaryRequest] | None]) -> None:
+        longest_first = sorted(prompts, key=lambda prompt: (-prompt.size, prompt.position))
+        for batch in batches([prompt.position for prompt in longest_first], LOAD_BATCH):
+            for position, request in zip(batch, await self.load(batch), strict=True):
+                await waiting.put((position, request))
+        for _ in range(self.summarizer.concurrency):
+            await waiting.put(None)
+
+    async def _lane(
+        self,
+        waiting: asyncio.Queue[tuple[int, SummaryRequest] | None],
+        arrived: asyncio.Queue[int],
+        level: LevelText,
+    ) -> None:
+        while (item := await waiting.get()) is not None:
+            position, request = item
+            began = time.monotonic()
+            summary = await self.summarizer.summarize(request)
+            level.latencies_s.append(time.monotonic() - began)
+            level.summaries[position] = summary
+            level.usage += summary.usage
+            arrived.put_nowait(position)
+
+    async def _embed(self, arrived: asyncio.Queue[int], level: LevelText) -> None:
+        async for positions in full_batches(arrived, len(level.summaries)):
+            keys = [summary_key(self.embedder.space, level.summaries[position]) for position in positions]
+            known = await self.known_vectors(keys)
+            fresh = [place for place, key in enumerate(keys) if key not in known]
+            level.usage += Usage(cache_hits=len(keys) - len(fresh))
+            vectors = dict(known)
+            if fresh:
+                began = time.monotonic()
+                texts = [[embedded_text(level.summaries[positions[place]])] for place in fresh]
+                answer = await self.embedder.embed(texts, kind="document")
+                level.embed_latencies_s.append(time.monotonic() - began)
+                level.usage += answer.usage
+                vectors |= {keys[place]: vector for place, vector in zip(fresh, answer.vectors, strict=True)}
+            for position, key in zip(positions, keys, strict=True):
+                level.vectors[position] = vectors[key]
+                level.content_keys[position] = key
+            await self.store_vectors([(p, k, vectors[k]) for p, k in zip(positions, keys, strict=True)])
+            await self.progress(len(positions))
+
+
+NOT_WRITTEN = Summary(title="", text="", meta={}, usage=Usage())
+
+
+async def full_batches(arrived: asyncio.Queue[int], total: int) -> AsyncIterator[list[int]]:
+    """Batches of EMBED_BATCH as the positions arrive, and one of what is left when the last is there."""
+    seen = 0
+    batch: list[int] = []
+    while seen < total:
+        batch.append(await arrived.get())
+        seen += 1
+        if len(batch) == EMBED_BATCH or seen == total:
+            yield batch
+            batch = []
+
+
+def embedded_text(summary: Summary) -> str:
+    return f"{summary.title}\n\n{summary.text}"
+
+
+def summary_key(space: EmbeddingSpace, summary: Summary) -> bytes:
+    return content_key("embedding", space.name, embedded_text(summary))

@@ -1,0 +1,226 @@
+"""Sentences of a Markdown text in any script, as spans of it, each with the kind of block that it stands in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from utils.boundaries import sentence_ends
+
+Kind = Literal["prose", "item", "heading", "table", "code", "other"]
+"""`other` is what no reader would quote: front matter, HTML, images, link definitions, rulers, template directives."""
+
+
+class Sentence(NamedTuple):
+    """`text[start:end]`, without white space at its ends and without the block's own mark (#, -, 1., >)."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+@dataclass(slots=True)
+class _Block:
+    start: int
+    end: int
+    kind: Kind
+
+
+_FENCE = re.compile(r"(`{3,}|~{3,})")
+_ITEM = re.compile(r"(?:[-*+•]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
+_HEADING = re.compile(r"#{1,6}(?:[ \t]+|$)")
+_QUOTE = re.compile(r"(?:>[ \t]?)+")
+_RULER = re.compile(r"(?:[-*_][ \t]*){3,}$")
+_UNDERLINE = re.compile(r"(?:=+|-+)$")
+_OTHER = re.compile(
+    r"<(?!https?:|[^>]*@)"  # HTML, but no autolink
+    r"|(?:\[?!\[[^\]]*\]\([^)]*\)\S*\s*)+$"  # images alone
+    r"|\[(?!\^)[^\]]+\]:\s"  # a link's definition
+    r"|\[!\w+\]$|:::|///|\{\{?[#%*<]|\{\{"  # admonitions and directives of documentation generators
+)
+_TITLE_MARKS = re.compile(r"[ \t]*(?:\{[^}]*\})?[ \t]*#*[ \t]*$")
+# A line of prose begins with a letter nearly always; only these first characters need a closer look.
+_SUSPECT = frozenset("`~-*+•#>|<![:/{=_0123456789")
+
+
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Spans of all sentences. Headings, list items, table rows and code lines are units of their own."""
+    return [(sentence.start, sentence.end) for sentence in sentences(text)]
+
+
+def sentences(text: str) -> list[Sentence]:
+    """The same with the kind of each. Prose and items are split at sentence ends of any script, the rest by lines."""
+    found: list[Sentence] = []
+    for block in _Scanner(text).blocks():
+        if block.kind not in ("prose", "item"):
+            found.append(Sentence(block.start, block.end, block.kind))
+            continue
+        start = block.start
+        for end in sentence_ends(text, block.start, block.end):
+            if text[end - 1] == "`":  # the mark of `panic!` belongs to the code
+                continue
+            found.append(Sentence(start, end, block.kind))
+            start = end
+            while start < block.end and text[start].isspace():
+                start += 1
+        if start < block.end:
+            found.append(Sentence(start, block.end, block.kind))
+    return found
+
+
+class _Scanner:
+    """One pass over the lines. Paragraphs and items grow line by line; every other line is a block."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._open: _Block | None = None
+        self._fence = ""  # the mark that closes the code block we are in; "-->" and "---" for comment and front matter
+        self._after_blank = True
+        self._in_list = False
+
+    def blocks(self) -> Iterator[_Block]:
+        position = 0
+        if self._text.startswith(("---\n", "---\r\n")) and "\n---" in self._text[4:]:
+            self._fence = "---"
+            position = self._text.index("\n") + 1
+        for line in self._text[position:].split("\n"):
+            content = line.strip()
+            if content:
+                start = position + line.index(content[0])
+                yield from self._line(content, start, len(line) - len(line.lstrip()))
+            else:
+                yield from self._close()
+            self._after_blank = not content
+            position += len(line) + 1
+        yield from self._close()
+
+    def _line(self, content: str, start: int, indent: int) -> Iterator[_Block]:
+        if self._fence:
+            yield from self._inside(content, start)
+        elif self._open is None and indent >= 4 and self._after_blank and not self._in_list:
+            yield _Block(start, start + len(content), "code")
+            self._after_blank = True
+        elif content[0] in _SUSPECT:
+            yield from self._marked(content, start, indent)
+        else:
+            self._extend(start, start + len(content), "prose", indent)
+
+    def _inside(self, content: str, start: int) -> Iterator[_Block]:
+        """A line within a fence, a comment or front matter."""
+        kind: Kind = "code" if self._fence[0] in "`~" else "other"
+        if self._fence == "-->":
+            closes = "-->" in content
+        else:
+            closes = content.startswith(self._fence) and not content.strip(self._fence[0])
+        if closes:
+            self._fence, kind = "", "other"
+        yield _Block(start, start + len(content), kind)
+
+    def _marked(self, content: str, start: int, indent: int) -> Iterator[_Block]:
+        """A line whose first character may be a mark of Markdown."""
+        end = start + len(content)
+        if self._open is not None and self._open.kind == "prose" and _UNDERLINE.match(content):
+            self._open.kind = "heading"
+            yield from self._close()
+        elif kind := self._line_kind(content):
+            yield from self._close()
+            heading = _HEADING.match(content) if kind == "heading" else None
+            if heading:
+                marks = _TITLE_MARKS.search(content, heading.end())
+                start, end = start + heading.end(), start + (marks.start() if marks else len(content))
+                self._in_list = False
+            if end > start:
+                yield _Block(start, end, kind)
+        elif item := _ITEM.match(content):
+            yield from self._close()
+            self._in_list = True
+            if len(content) > item.end():
+                self._open = _Block(start + item.end(), end, "item")
+        elif content[0] == ">":
+            yield from self._quoted(content, start, indent)
+        else:
+            self._extend(start, end, "prose", indent)
+
+    def _line_kind(self, content: str) -> Kind | None:
+        """The kind of a line that is a block by itself; opens fences and comments."""
+        first = content[0]
+        if first in "`~" and (fence := _FENCE.match(content)) and "`" not in content[fence.end() :]:
+            self._fence = fence.group(1)
+            return "other"
+        if first == "#" and _HEADING.match(content):
+            return "heading"
+        if first == "|":
+            return "table"
+        if first in "-*_" and _RULER.match(content):
+            return "other"
+        if first in "<![:/{" and _OTHER.match(content):
+            if content.startswith("<!--") and "-->" not in content:
+                self._fence = "-->"
+            return "other"
+        return None
+
+    def _quoted(self, content: str, start: int, indent: int) -> Iterator[_Block]:
+        mark = _QUOTE.match(content)
+        inner = content[mark.end() :].lstrip() if mark else content
+        at = start + len(content) - len(inner)
+        if not inner:
+            yield from self._close()
+        elif inner[0] in _SUSPECT and inner[0] not in "`~>":
+            yield from self._marked(inner, at, indent)
+        else:
+            self._extend(at, start + len(content), "prose", indent)
+
+    def _extend(self, start: int, end: int, kind: Kind, indent: int) -> None:
+        if self._open is not None:
+            self._open.end = end
+            return
+        if indent == 0:
+            self._in_list = False
+        self._open = _Block(start, end, "item" if self._in_list else kind)
+
+    def _close(self) -> Iterator[_Block]:
+        if self._open is not None:
+            yield self._open
+            self._open = None
+
+
+_CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_HELD = re.compile("\x00(\\d+)\x00")
+_NOISE = re.compile(
+    r"<!--.*?-->|</?[a-zA-Z][^<>]*>"  # comments and tags
+    r"|!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])"  # pictures
+    r"|\[\^[^\[\]]*\]"  # footnote marks
+    r"|\{[:#.][^{}]*\}"  # attributes
+    r"|(?<=\n)[ \t]*>[ \t]?",  # quote marks of further lines
+    re.DOTALL,
+)
+_LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
+_BARE_LINK = re.compile(r"<((?:https?:|mailto:)[^\s<>]+)>")
+_EMPHASIS = (
+    re.compile(r"(\*{1,3})(?=\S)([^*]+?)(?<=\S)\1"),
+    re.compile(r"(?<!\w)(_{1,3})(?=\S)([^_]+?)(?<=\S)\1(?!\w)"),
+)
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+
+
+def as_read(markdown: str) -> str:
+    """What a reader sees of a sentence: its words and code, without link targets, emphasis, tags and line breaks."""
+    held: list[str] = []
+
+    def hold(code: re.Match[str]) -> str:
+        held.append(code.group())
+        return f"\x00{len(held) - 1}\x00"
+
+    text = markdown
+    if not text.isalnum():
+        text = _CODE_SPAN.sub(hold, text.replace("\x00", "")) if "`" in text else text.replace("\x00", "")
+        text = _NOISE.sub("", _BARE_LINK.sub(r"\1", text))
+        if "[" in text:
+            text = _LINK.sub(r"\1", text)
+        for emphasis in _EMPHASIS:
+            text = emphasis.sub(r"\2", text)
+        text = _ESCAPE.sub(r"\1", text)
+        text = _HELD.sub(lambda match: held[int(match.group(1))], text)
+    return " ".join(text.split())
