@@ -1,16 +1,27 @@
-"""Which database a command works on: the one that DATABASE_URL names, or the embedded one in the data folder."""
+"""Which database a command works on: the one that DATABASE_URL names, or the embedded one in the data folder.
+
+The embedded server is imported where it is used: it does not exist for every system that DATABASE_URL serves.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from app.resources import migrations_folder
 from app.settings import Settings
 from infra.db.migrate import Migrations, migrate
-from infra.postgres.address import running_address
-from infra.postgres.server import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from infra.postgres import EmbeddedPostgres
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "postgres"
 
 
 class NoDatabase(Exception):
@@ -26,14 +37,45 @@ def owned_database(settings: Settings) -> Iterator[str]:
         asyncio.run(migrate(url, Migrations(migrations_folder())))
         yield url
         return
+    from infra.postgres import EmbeddedPostgres
+
     server = EmbeddedPostgres(
-        settings.data_dir,
+        settings.data_dir / EMBEDDED,
         shared_buffers=settings.database.shared_buffers,
         maintenance_work_mem=settings.database.maintenance_work_mem,
     )
-    with server as address:
+    with server as address, kept_running(server):
         asyncio.run(migrate(address.url, Migrations(migrations_folder())))
         yield address.url
+
+
+@contextmanager
+def kept_running(server: EmbeddedPostgres) -> Iterator[None]:
+    """Starts the server again when it dies while we live; the service answers 503 until then."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            try:
+                server.start()
+            except Exception:
+                logger.exception("the embedded database is down and cannot be started, next try in a second")
+
+    watcher = threading.Thread(target=watch, name="embedded-postgres", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def running_url(settings: Settings) -> str | None:
+    """Of the embedded server that another process runs on this data folder."""
+    from infra.postgres import running_address
+
+    address = running_address(settings.data_dir / EMBEDDED)
+    return address.url if address is not None else None
 
 
 @contextmanager
@@ -43,9 +85,9 @@ def joined_database(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    address = running_address(settings.data_dir)
-    if address is not None:
-        yield address.url
+    url = running_url(settings)
+    if url is not None:
+        yield url
         return
     with owned_database(settings) as url:
         yield url
@@ -55,10 +97,10 @@ def shared_database(settings: Settings) -> str:
     """For `raptor api` and `raptor worker`, which run beside others. Raises NoDatabase."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    address = running_address(settings.data_dir)
-    if address is None:
+    url = running_url(settings)
+    if url is None:
         raise NoDatabase(
             "There is no database: set DATABASE_URL to the Postgres that all processes share, or run `raptor serve`,"
             " which brings its own."
         )
-    return address.url
+    return url

@@ -14,9 +14,8 @@ from interfaces_adaptor.http.ingest import IngestLimits
 from interfaces_adaptor.http.schemas.envelope import ErrorAnswer
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-# Beside the file an upload has fields, and JSON escapes a text to at most six times its bytes.
+# Beside the file an upload has fields.
 FORM_SLACK_BYTES = 1024 * 1024
-JSON_EXPANSION = 6
 
 DESCRIPTION = """
 Markdown in, a RAPTOR tree out: chunks at the leaves, summaries of summaries up to one root, and retrieval over all
@@ -30,13 +29,14 @@ every answer carries `X-Request-Id`.
 def create_app(container: Container) -> ASGIApp:
     """The application over a container that stays open as long as it is served."""
     settings = container.settings
+    max_body_bytes = settings.http.max_upload_bytes + FORM_SLACK_BYTES
     app = FastAPI(
         title="raptor-service",
         version=container.health.version,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        max_body_size=JSON_EXPANSION * settings.http.max_upload_bytes + FORM_SLACK_BYTES,
+        max_body_size=max_body_bytes,
         responses={status: {"model": ErrorAnswer} for status in (400, 401, 404, 409, 413, 422, 503)},
         generate_unique_id_function=operation_id,
     )
@@ -53,6 +53,7 @@ def create_app(container: Container) -> ASGIApp:
     return Gate(
         app,
         container.access,
+        max_body_bytes=max_body_bytes,
         loopback=settings.http.host in LOOPBACK,
         allowed_hosts=settings.http.allowed_hosts,
     )

@@ -64,6 +64,19 @@ class AnnouncingServer(uvicorn.Server):
         await super().startup(sockets)
         self._announce()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn's own raises the signal again when it has stopped, which would end this process before its worker
+        and its database were."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:

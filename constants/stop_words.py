@@ -108,35 +108,45 @@ STOP_WORDS: frozenset[str] = frozenset(
 )
 """Folded words; for scripts without spaces, single letters and the pairs of letters that `words` makes."""
 
-GENERIC_HEADINGS: frozenset[str] = frozenset(
-    """
+_AMBIGUOUS = """
+ai ban bin con dei die dos hai hat hay hin len man men mit mon nun os sin sind son suo war was wer
+"""
+_GENERIC_HEADINGS = """
 about|additional information|additional resources|appendix|background|basics|conclusion|conclusions|contents
 description|details|example|examples|faq|further reading|getting started|information|inputs|intro|introduction
-long description|more|more information|next steps|note|notes|options|outputs|overview|parameters|prerequisites|recap
-references|related content|related links|remarks|resources|results|see also|short description|summary|syntax
+long description|more|more information|next steps|note|notes
+options|outputs|overview|parameters|prerequisites|recap
+references|related content|related links|remarks|resources
+results|see also|short description|summary|synopsis|syntax
 table of contents|technical details|tip|tips|usage|warning|what's next|keywords
 ban ket luan|gioi thieu|ket luan|muc luc|tom tat|tong quan|vi du
 apercu|conclusion|exemple|exemples|recapitulatif|resume|vue d'ensemble
 beispiel|beispiele|einfuhrung|fazit|ubersicht|uberblick|zusammenfassung|technische details
-conclusao|conclusion|ejemplo|ejemplos|exemplo|exemplos|introducao|introduccion|recapitulando|recapitulacion|resumen|resumo
+conclusao|conclusion|ejemplo|ejemplos|exemplo|exemplos
+introducao|introduccion|recapitulando|recapitulacion|resumen|resumo
 вывод|заключение|обзор|пример|примеры|резюме|введение|огляд|приклад|підсумок|вступ
 giris|ornek|ozet|genel bakis
-例|例子|使い方|参考|回顾|回顧|小结|小結|总结|總結|概览|概覽|概要|概述|目录|目錄|示例|範例|简介|簡介|结论|結論|说明|說明|まとめ|はじめに|おわりに
+例|例子|使い方|参考|回顾|回顧|小结|小結|总结|總結|概览|概覽|概要|概述
+目录|目錄|示例|範例|简介|簡介|结论|結論|说明|說明|まとめ|はじめに|おわりに
 개요|소개|예제|예시|요약|정리
-""".strip().replace("\n", "|").split("|")
-)
+"""
+_VAGUE_WORDS = """
+able actually add allow always another answer available back best better call case certain change chapter code come
+common consider contain create current default describe different easy end ensure even every example exist fact
+false figure find first follow following full general get give go good great hand happen help here high however
+idea include instead kind know last later lead learn left list listing little long look lot main mean new next note
+number okay old part place point possible provide put question read really reason refer require rest result right
+run same second section see set show similar simple simply single something specify start still supply sure take
+talk tell term thing think three time true try two type understand value want way well whole word work write yeah
+year yes
+使用 进行 進行 情况 情況 方式 方法 问题 問題 内容 內容 部分 时候 時候 相同 不同 任何 现在 現在 提示 注意 例子
+"""
+
+AMBIGUOUS_WORDS: frozenset[str] = frozenset(_AMBIGUOUS.split())
+"""Function words of one language that mean something in another: worth an index entry, but no title alone."""
+
+GENERIC_HEADINGS: frozenset[str] = frozenset(_GENERIC_HEADINGS.strip().replace("\n", "|").split("|"))
 """Folded headings that say what a section is for and not what it is about."""
 
-VAGUE_WORDS: frozenset[str] = frozenset(
-    """
-able actually add allow always another answer available back best better call case certain change chapter code come common
-consider contain create current default describe different easy end ensure even every example exist fact false figure
-find first follow following full general get give go good great hand happen help here high however idea include instead
-kind know last later lead learn left list listing little long look lot main mean new next note number okay old part
-place point possible provide put question read really reason refer require rest result right run same second section
-see set show similar simple simply single something specify start still supply sure take talk tell term thing think
-three time true try two type understand value want way well whole word work write yeah year yes
-使用 进行 進行 情况 情況 方式 方法 问题 問題 内容 內容 部分 时候 時候 相同 不同 任何 现在 現在 提示 注意 例子
-""".split()
-)
+VAGUE_WORDS: frozenset[str] = frozenset(_VAGUE_WORDS.split())
 """Words too general to be a title by themselves; in company they may be one (`time zone`, `case study`)."""

@@ -106,7 +106,7 @@ class DocumentIndexer:
             await work.documents.mark_embedded(version.version_id, chunk_count)
             if version.build_tree:
                 revision = await work.datasets.want_tree(version.dataset_id)
-                await work.jobs.await_tree(run.lease, revision, result)
+                await work.jobs.await_tree(run.lease, revision, result, run.figures())
                 await work.jobs.request_build(version.dataset_id)
             else:
                 await work.documents.take_over([version.version_id])

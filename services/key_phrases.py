@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 
-from constants.stop_words import GENERIC_HEADINGS, STOP_WORDS, VAGUE_WORDS
-from utils.sentences import as_read, sentences
+from constants.stop_words import AMBIGUOUS_WORDS, GENERIC_HEADINGS, STOP_WORDS, VAGUE_WORDS
+from utils.sentences import ReadSentence
 from utils.words import fold, stem
 
 MAX_TITLE = 32
@@ -25,9 +25,10 @@ _DEPTH_BONUS = 0.3
 _DOMINANT = 0.6  # share of the texts from which a phrase is a title by itself; below, the next one stands beside it
 
 _LONGEST_PHRASE = 4  # words
-_LONGEST_RUN = 8  # letters of Han and kana
+_LONGEST_RUN = 8  # letters of Han, or words of katakana
 _IN_HEADING = 3  # occurrences that one in a heading counts for
-_MOST_CHARACTERS = 4_000  # of each text: key phrases repeat, the beginning has them
+_MOST_SENTENCES = 60  # of each text: key phrases repeat, the beginning has them
+_MOST_CHARACTERS = 1_000  # of each sentence
 
 _WORD = re.compile(r"[^\W_](?:[\w.:+#'’-]*[\w+#])?")
 _HAN_KANA = "\u3005\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -35,16 +36,29 @@ _RUN = re.compile(f"[{_HAN_KANA}]{{2,}}")
 _FOREIGN = re.compile(f"[{_HAN_KANA}\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 # Where a run of Han surely ends a word: function letters of Chinese, and all hiragana.
 _RUN_BREAK = re.compile("[的了是和与與我你您他她它这這那吗嗎呢吧就都也很及或等\u3041-\u3096]+")
+_UNIT = re.compile("[\u30a1-\u30fa\u30fc-\u30ff]+|.")
 _NO_BEGINNING = frozenset("在为為以于於被把从從将將每一则則只还還更最并並而但没沒让讓使该該个個时時其所")
 _NO_END = frozenset("在为為以于於被把从從将將每则則只还還更最并並而但没沒让讓该該个個时時其所一不有会會要可")
-_CONNECTORS = frozenset("of de del di du da do des".split())
+_CONNECTORS = frozenset(["of", "de", "del", "di", "du", "da", "do", "des"])
 
 _BREAK = re.compile(r"\s*(?::\s|\s[-–—|/]\s|[,;(（：，、]).*")
-_NUMBERED = re.compile(r"(?:(?:chapter|section|part|appendix|step)\s+)?\d+(?:\.\d+)*[.):]?\s+(?=\D)", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"(?:(?:appendix|chapter|example|figure|listing|part|section|step|table)\s+)?(?:\d+(?:[.-]\d+)*|[A-Z](?=\s*[:.)]))"
+    r"\s*[-–—.):]?\s+(?=\D)",
+    re.IGNORECASE,
+)
 
 
-def title_of(texts: Sequence[str], heading_paths: Sequence[tuple[str, ...]] = (), avoid: Collection[str] = ()) -> str:
-    """At most 32 characters; never empty, a bare stop word or a number, and none of `avoid`."""
+def title_of(
+    texts: Sequence[Sequence[ReadSentence]],
+    heading_paths: Sequence[tuple[str, ...]] = (),
+    avoid: Collection[str] = (),
+) -> str:
+    """At most 32 characters; never empty, a bare stop word or a number, and none of `avoid`.
+
+    `heading_paths` are the titles above each text, outermost first; they may be left out.
+    """
+    texts = [sentences[:_MOST_SENTENCES] for sentences in texts]
     taken = {fold(title) for title in avoid}
     first = ""
     for candidate in chain(_common_headings(heading_paths), _key_phrases(texts, heading_paths), _beginnings(texts)):
@@ -55,6 +69,15 @@ def title_of(texts: Sequence[str], heading_paths: Sequence[tuple[str, ...]] = ()
             return title
         first = first or title
     return _numbered(first or UNTITLED, taken)
+
+
+def shared_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The longest heading path that stands over at least half of `paths`, or ()."""
+    covered: Counter[tuple[str, ...]] = Counter()
+    for path in paths:
+        covered.update({path[: depth + 1] for depth in range(len(path))})
+    common = [path for path, count in covered.items() if count >= _COMMON * len(paths)]
+    return max(common, key=lambda path: (len(path), covered[path], path), default=())
 
 
 def shortened(title: str) -> str:
@@ -142,11 +165,11 @@ class _Phrase:
 
     @property
     def spelling(self) -> str:
-        """The commonest one with a capital letter, if there is any: that of a heading, a name, or a sentence's first word."""
+        """The commonest with a capital letter, if there is any: of a heading, a name, or a sentence's first word."""
         return max(self.spellings, key=lambda form: (any(map(str.isupper, form)), self.spellings[form], form))
 
 
-def _key_phrases(texts: Sequence[str], paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _key_phrases(texts: Sequence[Sequence[ReadSentence]], paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """The strongest phrase; with the strongest of the remaining texts beside it, where it is in a part of them only."""
     passages = list(_passages(texts, paths))
     phrases = [*_spaced_phrases(passages), *_unspaced_phrases(passages)]
@@ -164,25 +187,29 @@ def _with_companion(phrase: _Phrase, phrases: Sequence[_Phrase]) -> Iterator[str
         return other.score * len(other.texts - phrase.texts) / len(other.texts)
 
     for other in sorted(phrases[:40], key=lambda other: -gain(other)):
-        pair = f"{phrase.spelling}, {other.spelling}"
+        comma = "、" if _RUN.fullmatch(phrase.spelling) and _RUN.fullmatch(other.spelling) else ", "
+        pair = phrase.spelling + comma + other.spelling
         distinct = own.isdisjoint(stem(fold(word)) for word in other.spelling.split())
         if distinct and gain(other) > 0 and len(pair) <= MAX_TITLE:
             yield pair
             return
 
 
-def _passages(texts: Sequence[str], paths: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, int, str]]:
-    """(index of the text, weight, words as read) of all headings and sentences."""
+def _passages(
+    texts: Sequence[Sequence[ReadSentence]], paths: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[int, int, str]]:
+    """(index of the text, weight, words) of all headings and sentences."""
     for index, path in enumerate(paths):
         for heading in path:
             if not _is_generic(heading):
                 yield index, _IN_HEADING, heading
-    for index, text in enumerate(texts):
-        for start, end, kind in sentences(text[:_MOST_CHARACTERS]):
-            if kind in ("prose", "item"):
-                yield index, 1, as_read(text[start:end])
-            elif kind == "heading" and not _is_generic(text[start:end]):
-                yield index, _IN_HEADING, as_read(text[start:end])
+    for index, sentences in enumerate(texts):
+        for sentence in sentences:
+            shown = sentence.shown[:_MOST_CHARACTERS]
+            if sentence.kind in ("prose", "item"):
+                yield index, 1, shown
+            elif sentence.kind == "heading" and not _is_generic(shown):
+                yield index, _IN_HEADING, shown
 
 
 def _spaced_phrases(passages: Sequence[tuple[int, int, str]]) -> Iterator[_Phrase]:
@@ -228,7 +255,13 @@ def _key(word: str) -> str:
     folded = fold(word)
     if folded in _CONNECTORS:
         return folded
-    if folded in STOP_WORDS or len(word) > MAX_TITLE or _FOREIGN.search(word) or not any(map(str.isalpha, word)):
+    if (
+        folded in STOP_WORDS
+        or folded in AMBIGUOUS_WORDS
+        or len(word) > MAX_TITLE
+        or _FOREIGN.search(word)
+        or not any(map(str.isalpha, word))
+    ):
         return ""
     return stem(folded.removesuffix("'s").removesuffix("’s"))
 
@@ -250,12 +283,15 @@ def _repeated(segment: list[tuple[str, str]], singles: Counter[str]) -> Iterator
 
 
 def _fitness(keys: tuple[str, ...], phrase: _Phrase) -> float:
-    """How much a phrase looks like a title: two or three words, none of them vague, chosen by an author for a heading."""
+    """How much a phrase looks like a title: of a few words, none of them vague, chosen by an author for a heading."""
     content = [key for key in keys if key not in _CONNECTORS]
     vague = sum(key in _VAGUE for key in content)
     form = (1.0, 2.0, 2.2, 2.2)[len(content) - 1] * (1 - 0.6 * vague / len(content))
     if len(content) == 1 and max(map(len, phrase.spellings)) < 4 and not phrase.spelling.isupper():
         form *= 0.5
+    capital = sum(count for spelling, count in phrase.spellings.items() if not spelling.islower())
+    if capital >= 0.8 * phrase.occurrences:  # a name, not a word that begins sentences now and then
+        form *= 1.3
     return form * (1.5 if phrase.in_headings else 1.0)
 
 
@@ -263,39 +299,40 @@ _VAGUE = frozenset(map(stem, VAGUE_WORDS))
 
 
 def _unspaced_phrases(passages: Sequence[tuple[int, int, str]]) -> Iterator[_Phrase]:
-    """Repeated stretches of two to eight Han and kana letters."""
+    """Repeated stretches of Han letters and katakana words."""
     stretches = [
-        (index, weight, stretch)
+        (index, weight, _UNIT.findall(stretch))
         for index, weight, text in passages
         for run in _RUN.findall(text)
         for stretch in _RUN_BREAK.split(run)
         if len(stretch) > 1
     ]
     pairs: Counter[str] = Counter()
-    for _, weight, stretch in stretches:
-        for at in range(len(stretch) - 1):
-            pairs[stretch[at : at + 2]] += weight
+    for _, weight, units in stretches:
+        for unit, following in pairwise(units):
+            pairs[unit + following] += weight
     phrases: dict[str, _Phrase] = {}
-    for index, weight, stretch in stretches:
-        for piece in _repeated_pieces(stretch, pairs):
-            phrases.setdefault(piece, _Phrase()).add(index, weight, piece)
     longer: Counter[str] = Counter()
+    for index, weight, units in stretches:
+        for piece in _repeated_pieces(units, pairs):
+            phrases.setdefault("".join(piece), _Phrase()).add(index, weight, "".join(piece))
+            for part in (piece[1:], piece[:-1]):
+                longer["".join(part)] += weight
     for piece, phrase in phrases.items():
-        for part in (piece[1:], piece[:-1]):
-            longer[part] = max(longer[part], phrase.occurrences)
-    for piece, phrase in phrases.items():
-        # A piece that mostly occurs inside one longer piece is a fragment of that.
+        # A piece that mostly occurs inside longer ones is a fragment of them.
         if phrase.occurrences > 1 and longer[piece] < 0.6 * phrase.occurrences and _is_phrase(piece):
             phrase.fitness = (1.0 + 0.3 * min(len(piece) - 2, 3)) * (1.5 if phrase.in_headings else 1.0)
             yield phrase
 
 
-def _repeated_pieces(stretch: str, pairs: Counter[str]) -> Iterator[str]:
-    for first in range(len(stretch) - 1):
-        for end in range(first + 2, min(first + _LONGEST_RUN, len(stretch)) + 1):
-            if pairs[stretch[end - 2 : end]] < 2:
+def _repeated_pieces(units: Sequence[str], pairs: Counter[str]) -> Iterator[Sequence[str]]:
+    for first, unit in enumerate(units):
+        if len(unit) > 1:
+            yield [unit]
+        for end in range(first + 2, min(first + _LONGEST_RUN, len(units)) + 1):
+            if pairs[units[end - 2] + units[end - 1]] < 2:
                 break
-            yield stretch[first:end]
+            yield units[first:end]
 
 
 def _is_phrase(piece: str) -> bool:
@@ -304,9 +341,9 @@ def _is_phrase(piece: str) -> bool:
     return piece[:2] not in STOP_WORDS and piece[-2:] not in STOP_WORDS
 
 
-def _beginnings(texts: Sequence[str]) -> Iterator[str]:
+def _beginnings(texts: Sequence[Sequence[ReadSentence]]) -> Iterator[str]:
     """The last resort, for texts in which nothing repeats: how they begin."""
-    for text in texts:
-        for start, end, kind in sentences(text[:_MOST_CHARACTERS]):
-            if kind != "other":
-                yield as_read(text[start : min(end, start + 200)]).strip(" |")
+    for sentences in texts:
+        for sentence in sentences:
+            if sentence.kind != "other":
+                yield sentence.shown[:200].strip(" |")

@@ -13,9 +13,6 @@ from services.store import OpenUnitOfWork, UnitOfWork
 
 Mode = Literal["collapsed", "tree_traversal", "leaves"]
 
-# The paper's width of a level in traversal.
-TRAVERSAL_WIDTH = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -64,20 +61,20 @@ class Retriever:
         return await work.search.nearest(dataset, vector, query.top_k, filters)
 
     async def _traverse(self, work: UnitOfWork, dataset: Dataset, query: Query, vector: FloatArray) -> list[Scored]:
-        """From the root down, the best children of what was chosen a level above (RAPTOR, section 3). What was found
-        is ordered by score over all levels."""
-        frontier = await work.search.roots(dataset)
-        if not frontier:
+        """From the root down, the best children of what was chosen a level above (RAPTOR, section 3), in that order:
+        what a passage is part of stands before it. `top_k` is shared out among the levels."""
+        root = await work.search.root(dataset, vector)
+        if root is None:
             raise TreeNotFound(dataset_id=dataset.dataset_id)
-        width = min(query.top_k, TRAVERSAL_WIDTH)
-        chosen: list[Scored] = []
-        while frontier:
-            best = await work.search.children(dataset, vector, frontier, width, query.filters)
-            chosen += best
-            frontier = [one.node_id for one in best if one.level > 0]
+        width = max(1, -(-(query.top_k - 1) // root.level))
+        chosen = frontier = [root]
+        while frontier := await work.search.children(
+            dataset, vector, [one.node_id for one in frontier if one.level > 0], width, query.filters
+        ):
+            chosen = chosen + frontier
         if query.filters.level:
             chosen = [one for one in chosen if one.level in query.filters.level]
-        return sorted(chosen, key=lambda one: (-one.score, one.node_id))
+        return chosen
 
 
 def within(hits: Sequence[Hit], top_k: int, max_tokens: int | None) -> list[Hit]:

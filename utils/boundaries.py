@@ -9,7 +9,8 @@ from collections.abc import Iterator
 # A cluster longer than this is decoration ("Zalgo" text), and looking further back would make cutting quadratic.
 _LONGEST_CLUSTER = 64
 
-_CLOSING = r"\"'”’»›)\]}*_`"
+# No back tick: the mark of `panic!` belongs to the code.
+_CLOSING = r"\"'”’»›)\]}*_"
 _FULL_WIDTH_CLOSING = "」』”’）】》〉］｝"
 _STOPS = ".!?…؟۔।॥።။។"
 _SENTENCE_END = re.compile(
@@ -20,15 +21,15 @@ _SENTENCE_END = re.compile(
     rf"|[。！？｡]+[{_CLOSING}{_FULL_WIDTH_CLOSING}]*"
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[\"'“‘«]*\Z")
-_INITIAL = re.compile(r"(?:[^\W\d_]\.)+\Z")
+_INITIALS = re.compile(r"(?:[A-ZÀ-ÖØ-ÞĐΑ-ΩА-Я]\.)+\Z|(?:[^\W\d_]\.){2,}\Z")  # J. R., e.g.
 _ENUMERATOR = re.compile(r"\d{1,3}\.\Z")
-_ABBREVIATIONS = frozenset(
-    "mr. mrs. ms. dr. prof. st. vs. cf. al. fig. figs. eq. pp. vol. ca. approx. dept. gen. sen. rep. gov. capt. col. "
-    "lt. sgt. rev. hon. jan. feb. apr. jun. jul. aug. sep. sept. oct. nov. dec. bzw. usw. vgl. evtl. tel. "
-    "tp. ths. ts. pgs. gs. tr. đ/c.".split()
+_ABBREVIATION = re.compile(
+    r"(?:mr|mrs|ms|dr|prof|st|vs|cf|al|figs?|eq|pp|vol|ca|approx|dept|gen|sen|rep|gov|capt|col|lt|sgt|rev|hon"
+    r"|jan|feb|apr|jun|jul|aug|sept?|oct|nov|dec|bzw|usw|vgl|evtl|tel|tp|ths|ts|pgs|gs|tr)\.\Z",
+    re.IGNORECASE,
 )
 # These end a sentence as often as not; before a number they never do ("no. 5", "ch. 3", "p. 12").
-_BEFORE_NUMBERS = frozenset("no. nos. p. ch. sec. art. nr. s. bd. q. sect.".split())
+_BEFORE_NUMBERS = re.compile(r"(?:[Nn]os?|pp?|[Cc]h|[Ss]ect?|[Aa]rt|[Nn]r|s|[Bb]d)\.\Z")
 
 
 def sentence_ends(text: str, start: int = 0, end: int | None = None, least: int = 1) -> Iterator[int]:
@@ -59,16 +60,18 @@ def _goes_on(text: str, start: int, stop: int, after: int, end: int) -> bool:
     if text[stop:after] != ".":
         return False
     found = _WORD_BEFORE.search(text, max(0, stop - 24), after)
-    word = found.group().lower() if found else ""
-    if word in _ABBREVIATIONS or _INITIAL.match(word):
-        return True
-    if word in _BEFORE_NUMBERS:
+    word = found.group() if found else ""
+    if _BEFORE_NUMBERS.match(word):
         return following.isdigit()
+    if _ABBREVIATION.match(word) or _INITIALS.match(word):
+        return True
     return bool(_ENUMERATOR.match(word)) and _begins_line(text, start, after - len(word))
 
 
 def _begins_line(text: str, start: int, position: int) -> bool:
-    return not text[max(start, text.rfind("\n", 0, position) + 1) : position].strip()
+    above = max(start, position - 16)
+    indentation = text[above:position].rpartition("\n")
+    return not indentation[2].strip() and (above == start or indentation[1] == "\n")
 
 
 def grapheme_floor(text: str, position: int, lowest: int = 0) -> int:
@@ -77,17 +80,25 @@ def grapheme_floor(text: str, position: int, lowest: int = 0) -> int:
 
     A cheap subset of UAX #29. Where no such offset lies within 64 characters, `position` itself.
     """
-    cut = min(position, len(text))
-    stop = max(lowest, cut - _LONGEST_CLUSTER)
-    while cut > stop:
-        if cut >= len(text) or not _joined(text, cut):
+    position = min(position, len(text))
+    for cut in range(position, max(lowest, position - _LONGEST_CLUSTER) - 1, -1):
+        if not _joined(text, cut):
             return cut
-        cut -= 1
-    return lowest if cut == lowest else position
+    return position
+
+
+def grapheme_ceiling(text: str, position: int) -> int:
+    """The first such offset at or after `position`; where none lies within 64 characters, `position` itself."""
+    for cut in range(position, min(len(text), position + _LONGEST_CLUSTER) + 1):
+        if not _joined(text, cut):
+            return cut
+    return position
 
 
 def _joined(text: str, position: int) -> bool:
     """Whether the characters on both sides of `position` belong to one cluster."""
+    if not 0 < position < len(text):
+        return False
     before, after = text[position - 1], text[position]
     if before < "\u0300" and after < "\u0300":
         return before == "\r" and after == "\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from utils.boundaries import sentence_ends
+from utils.plain_text import as_read
 
 Kind = Literal["prose", "item", "heading", "table", "code", "other"]
 """`other` is what no reader would quote: front matter, HTML, images, link definitions, rulers, template directives."""
@@ -28,10 +29,13 @@ class _Block:
     kind: Kind
 
 
+# Code keeps its own marks (`panic!`), and a single small letter is an abbreviation (z. B., d. h., p. ej.).
+_NO_END = re.compile(r"(?:`|(?<![^\s(])[a-z]\.)\Z")
 _FENCE = re.compile(r"(`{3,}|~{3,})")
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
 _HEADING = re.compile(r"#{1,6}(?:[ \t]+|$)")
 _QUOTE = re.compile(r"(?:>[ \t]?)+")
+_HIDDEN_HTML = re.compile(r"<(!--|style\b|script\b)(?!.*(?:-->|</style|</script))", re.IGNORECASE)
 _RULER = re.compile(r"(?:[-*_][ \t]*){3,}$")
 _UNDERLINE = re.compile(r"(?:=+|-+)$")
 _OTHER = re.compile(
@@ -43,6 +47,15 @@ _OTHER = re.compile(
 _TITLE_MARKS = re.compile(r"[ \t]*(?:\{[^}]*\})?[ \t]*#*[ \t]*$")
 # A line of prose begins with a letter nearly always; only these first characters need a closer look.
 _SUSPECT = frozenset("`~-*+•#>|<![:/{=_0123456789")
+
+
+class ReadSentence(NamedTuple):
+    """A `Sentence` with the words that its reader sees."""
+
+    start: int
+    end: int
+    kind: Kind
+    shown: str
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
@@ -59,7 +72,7 @@ def sentences(text: str) -> list[Sentence]:
             continue
         start = block.start
         for end in sentence_ends(text, block.start, block.end):
-            if text[end - 1] == "`":  # the mark of `panic!` belongs to the code
+            if _NO_END.search(text, max(start, end - 4), end):
                 continue
             found.append(Sentence(start, end, block.kind))
             start = end
@@ -70,13 +83,20 @@ def sentences(text: str) -> list[Sentence]:
     return found
 
 
+def read_sentences(text: str) -> list[ReadSentence]:
+    return [
+        ReadSentence(start, end, kind, text[start:end] if kind in ("code", "other") else as_read(text[start:end]))
+        for start, end, kind in sentences(text)
+    ]
+
+
 class _Scanner:
     """One pass over the lines. Paragraphs and items grow line by line; every other line is a block."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._open: _Block | None = None
-        self._fence = ""  # the mark that closes the code block we are in; "-->" and "---" for comment and front matter
+        self._fence = ""  # the mark that ends the code, comment, style, script or front matter that we are in
         self._after_blank = True
         self._in_list = False
 
@@ -110,8 +130,8 @@ class _Scanner:
     def _inside(self, content: str, start: int) -> Iterator[_Block]:
         """A line within a fence, a comment or front matter."""
         kind: Kind = "code" if self._fence[0] in "`~" else "other"
-        if self._fence == "-->":
-            closes = "-->" in content
+        if self._fence[0] not in "`~" and self._fence != "---":
+            closes = self._fence in content.lower()
         else:
             closes = content.startswith(self._fence) and not content.strip(self._fence[0])
         if closes:
@@ -156,8 +176,8 @@ class _Scanner:
         if first in "-*_" and _RULER.match(content):
             return "other"
         if first in "<![:/{" and _OTHER.match(content):
-            if content.startswith("<!--") and "-->" not in content:
-                self._fence = "-->"
+            if hidden := _HIDDEN_HTML.match(content):
+                self._fence = "-->" if hidden[1] == "!--" else f"</{hidden[1].lower()}"
             return "other"
         return None
 
@@ -184,43 +204,3 @@ class _Scanner:
         if self._open is not None:
             yield self._open
             self._open = None
-
-
-_CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-_HELD = re.compile("\x00(\\d+)\x00")
-_NOISE = re.compile(
-    r"<!--.*?-->|</?[a-zA-Z][^<>]*>"  # comments and tags
-    r"|!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])"  # pictures
-    r"|\[\^[^\[\]]*\]"  # footnote marks
-    r"|\{[:#.][^{}]*\}"  # attributes
-    r"|(?<=\n)[ \t]*>[ \t]?",  # quote marks of further lines
-    re.DOTALL,
-)
-_LINK = re.compile(r"\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
-_BARE_LINK = re.compile(r"<((?:https?:|mailto:)[^\s<>]+)>")
-_EMPHASIS = (
-    re.compile(r"(\*{1,3})(?=\S)([^*]+?)(?<=\S)\1"),
-    re.compile(r"(?<!\w)(_{1,3})(?=\S)([^_]+?)(?<=\S)\1(?!\w)"),
-)
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
-
-
-def as_read(markdown: str) -> str:
-    """What a reader sees of a sentence: its words and code, without link targets, emphasis, tags and line breaks."""
-    held: list[str] = []
-
-    def hold(code: re.Match[str]) -> str:
-        held.append(code.group())
-        return f"\x00{len(held) - 1}\x00"
-
-    text = markdown
-    if not text.isalnum():
-        text = _CODE_SPAN.sub(hold, text.replace("\x00", "")) if "`" in text else text.replace("\x00", "")
-        text = _NOISE.sub("", _BARE_LINK.sub(r"\1", text))
-        if "[" in text:
-            text = _LINK.sub(r"\1", text)
-        for emphasis in _EMPHASIS:
-            text = emphasis.sub(r"\2", text)
-        text = _ESCAPE.sub(r"\1", text)
-        text = _HELD.sub(lambda match: held[int(match.group(1))], text)
-    return " ".join(text.split())

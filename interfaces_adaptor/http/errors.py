@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from services.errors import InvalidRequest, NotFound, RaptorError
+from services.errors import FileTooLarge, InvalidRequest, NotFound, RaptorError
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +79,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(_request: Request, error: HTTPException) -> JSONResponse:
-        code = CODES.get(error.status_code, "validation_error" if error.status_code < 500 else "internal_error")
-        message = NotFound().message if error.status_code == 404 else str(error.detail)
-        return error_response(code, message, {}, error.status_code)
+        # A body that cannot be parsed is a 400 to the framework; here it is one of the requests without their form.
+        status = 422 if error.status_code == 400 else error.status_code
+        code = CODES.get(status, "validation_error" if status < 500 else "internal_error")
+        message = {404: NotFound().message, 413: FileTooLarge().message}.get(status, str(error.detail))
+        return error_response(code, message, {}, status)
 
     @app.exception_handler(Exception)
     async def defect(_request: Request, error: Exception) -> JSONResponse:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from interfaces_adaptor.http.errors import STATUS, error_response
 from services.access import Access
 from services.domain import DEFAULT_TENANT, TenantId
-from services.errors import Forbidden, RaptorError, Unauthenticated
+from services.errors import FileTooLarge, Forbidden, RaptorError, Unauthenticated
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -39,9 +39,18 @@ logger = structlog.get_logger("http")
 class Gate:
     """Wraps the whole application, so that the answer to a defect carries the request's id too."""
 
-    def __init__(self, app: ASGIApp, access: Access, *, loopback: bool, allowed_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        *,
+        max_body_bytes: int,
+        loopback: bool,
+        allowed_hosts: tuple[str, ...] = (),
+    ) -> None:
         self._app = app
         self._access = access
+        self._max_body_bytes = max_body_bytes
         self._loopback = loopback
         self._hosts = LOCAL_NAMES | set(allowed_hosts)
 
@@ -78,6 +87,10 @@ class Gate:
             logger.info("request", method=scope["method"], path=scope["path"], status=status, took_ms=took_ms)
 
     async def _admit(self, scope: Scope, headers: Headers) -> TenantId:
+        # The framework stops a body that grows too large; one that says so beforehand is answered in our words here.
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._max_body_bytes:
+            raise FileTooLarge(limit=self._max_body_bytes)
         if scope["path"] in OPEN_PATHS or scope["path"].startswith("/docs/"):
             return DEFAULT_TENANT
         if await self._access.keys_exist():

@@ -141,17 +141,20 @@ class SqlJobs(TenantRows):
             detail=as_json(figures["detail"]),
         )
 
-    async def await_tree(self, lease: Lease, revision: int, result: JsonObject) -> None:
+    async def await_tree(self, lease: Lease, revision: int, result: JsonObject, figures: JsonObject) -> None:
         await self._fenced(
             """
             update jobs set stage = 'waiting_for_tree', awaits_revision = :revision, progress = 0,
-                result = cast(:result as jsonb), updated_at = now()
+                result = cast(:result as jsonb), usage = cast(:usage as jsonb), timings = cast(:timings as jsonb),
+                updated_at = now()
             where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
             returning job_id
             """,
             lease,
             revision=revision,
             result=as_json(dict(result)),
+            usage=as_json(figures["usage"]),
+            timings=as_json(figures["timings"]),
         )
 
     async def succeed(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None:

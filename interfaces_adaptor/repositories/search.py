@@ -98,14 +98,23 @@ class SqlSearch(TenantRows):
         )
         return [Scored(row["owner_id"], row["level"], float(row["score"])) for row in rows]
 
-    async def roots(self, dataset: Dataset) -> list[UUID]:
-        rows = await self.all(
-            """
-            select root_id from trees where tenant_id = :tenant and tree_id = :tree and root_id is not null
+    async def root(self, dataset: Dataset, query: FloatArray) -> Scored | None:
+        operator, score = METRICS[dataset.vector_index]
+        row = await self.first(
+            f"""
+            select node_id, level, {score} as score from (
+                select n.node_id, n.level, coalesce(e.v {operator} :query, 1) as distance from tree_nodes n
+                left join embeddings e on e.tenant_id = n.tenant_id and e.dataset_id = :dataset
+                    and e.owner_type = 'tree_node' and e.owner_id = n.node_id and e.model = :model
+                where n.tenant_id = :tenant and n.tree_id = :tree and n.kind = 'root'
+            ) found
             """,
+            dataset=dataset.dataset_id,
+            model=dataset.space.name,
             tree=dataset.live_tree_id,
+            query=query,
         )
-        return [row["root_id"] for row in rows]
+        return Scored(row["node_id"], row["level"], float(row["score"])) if row else None
 
     async def children(
         self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID], limit: int, filters: Filters

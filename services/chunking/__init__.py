@@ -16,9 +16,7 @@ __all__ = ["CHUNKERS", "Chunker", "InvalidChunkSize", "chunk_markdown", "chunk_r
 class Chunker(Protocol):
     """Pure: the same source and numbers give the same spans. Raises InvalidChunkSize."""
 
-    def __call__(
-        self, source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP
-    ) -> list[ChunkSpan]: ...
+    def __call__(self, source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]: ...
 
 
 CHUNKERS: Mapping[str, Chunker] = {

@@ -70,9 +70,7 @@ class _Extents:
         return _Extents(own, [max(0, end - start) for start, end in zip(starts, ends, strict=True)])
 
 
-def _cost_before(
-    document: MarkdownDocument, extents: _Extents, previous: Block, block: Block, size: int
-) -> float:
+def _cost_before(document: MarkdownDocument, extents: _Extents, previous: Block, block: Block, size: int) -> float:
     if previous.section == block.section:
         keep = costs.KEEP_SECTION if extents.own[block.section] <= size else 0.0
         return costs.before(document, previous, block) + keep

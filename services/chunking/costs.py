@@ -23,7 +23,7 @@ KEEP_SECTION = 0.5
 KEEP_SUBSECTIONS = 0.2
 # A line that announces what follows ("For example:"), and a tag whose partner is on the other side.
 ANNOUNCED = 0.9
-# A short paragraph above a fence, list or table is its caption more often than not.
+# A short paragraph above a fence, list or table is its caption more often than not; a second fence is the output.
 CAPTION = 0.35
 _LONGEST_CAPTION = 160
 # A paragraph in bold is a heading by another name.
@@ -54,6 +54,7 @@ WITH_STRANGER = 0.5
 FRAGMENT_SHARE = 1 / 6
 FRAGMENT = 0.6
 
+_FIGURES = frozenset({"fence", "code_block", "table", "bullet_list", "ordered_list"})
 _COLONS = (":", "：", "︰")
 _BOLD_TITLE = re.compile(r"(?:\*\*|__)(?!\s)[^*_\n]{1,120}(?:\*\*|__)[:：]?")
 _OPENING = re.compile(r"(?:/{3,}|:{3,}|!{3}|\?{3}\+?)\s*[^\s/:]")
@@ -74,12 +75,14 @@ def before(document: MarkdownDocument, previous: Block, block: Block) -> float:
         return ANNOUNCED
     if _is_bold_title(source, block) or previous.kind == "hr":
         return BEFORE_BOLD_TITLE
-    is_caption = previous.kind == "paragraph" and previous.end - previous.start <= _LONGEST_CAPTION
-    return BLOCK + CAPTION if is_caption and _is_figure(block) else BLOCK
+    return BLOCK + CAPTION if _is_caption(previous, block) else BLOCK
 
 
-def _is_figure(block: Block) -> bool:
-    return block.kind in {"fence", "code_block", "table", "bullet_list", "ordered_list"}
+def _is_caption(previous: Block, block: Block) -> bool:
+    """Whether the two are likely to be about the same: a line and the figure below it, code and its output."""
+    if previous.kind == "paragraph":
+        return block.kind in _FIGURES and previous.end - previous.start <= _LONGEST_CAPTION
+    return previous.kind == block.kind == "fence"
 
 
 def _announces(source: str, previous: Block, block: Block) -> bool:

@@ -164,14 +164,10 @@ def _quote_rule(state: StateBlock, start_line: int, end_line: int, silent: bool)
 
 
 def _is_quoted(state: StateBlock, line: int) -> bool:
-    return state.sCount[line] >= state.blkIndent and state.src.startswith(
-        ">", state.bMarks[line] + state.tShift[line]
-    )
+    return state.sCount[line] >= state.blkIndent and state.src.startswith(">", state.bMarks[line] + state.tShift[line])
 
 
-def _top_level(
-    source: str, tokens: Sequence[Token], line_starts: Sequence[int]
-) -> list[tuple[str, int, int, int]]:
+def _top_level(source: str, tokens: Sequence[Token], line_starts: Sequence[int]) -> list[tuple[str, int, int, int]]:
     """Kind, start, end and token of every block that is in no other."""
     tops = [index for index, token in enumerate(tokens) if token.level == 0 and token.nesting >= 0 and token.map]
     firsts = [line_starts[(tokens[index].map or [0])[0]] for index in tops]

@@ -7,6 +7,7 @@ of cuts (packing.py) -> spans, with an overlap where a section goes on (overlap.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from services.chunking.atoms import atoms_of
@@ -20,9 +21,7 @@ from services.domain import ChunkSpan
 _LONGEST_INFO = 200
 
 
-def chunk_markdown(
-    source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP
-) -> list[ChunkSpan]:
+def chunk_markdown(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]:
     """Chunks of `source` in reading order, none longer than `size` characters, overlap included.
 
     Without their overlaps the spans part the source: nothing but white space is in none of them, nothing in two.
@@ -67,19 +66,23 @@ def _continuation(document: MarkdownDocument, atom: Atom, size: int) -> dict[str
 
 
 def _heading_path(document: MarkdownDocument, atoms: Sequence[Atom]) -> tuple[str, ...]:
-    """The titles that stand above all text of a chunk. A heading that only leads to the next one has no text, and
-    front matter is about the document, wherever it stands."""
-    sections = document.sections
+    """The titles that stand above all text of a chunk."""
     common: tuple[str, ...] | None = None
-    for place, atom in enumerate(atoms):
-        section = atom.block.section
-        if place + 1 < len(atoms):
-            following = atoms[place + 1].block.section
-            leads_on = atom.block.is_lead and sections[following].depth > sections[section].depth
-            if leads_on or section == FRONT_MATTER != following:
-                continue
-        common = _shared(common, sections[section].path)
+    for atom, following in zip_longest(atoms, atoms[1:]):
+        if following is None and common is None or _has_words(document, atom, following):
+            common = _shared(common, document.sections[atom.block.section].path)
     return common or ()
+
+
+def _has_words(document: MarkdownDocument, atom: Atom, following: Atom | None) -> bool:
+    """Whether the atom has a say in what its chunk is about. A heading that only leads to the next one has not, nor a
+    thematic break; and front matter is about the document, wherever it stands."""
+    block = atom.block
+    if block.kind == "hr" or block.section == FRONT_MATTER:
+        return False
+    depths = document.sections
+    leads_on = following is not None and depths[following.block.section].depth > depths[block.section].depth
+    return not (block.is_lead and leads_on)
 
 
 def _shared(common: tuple[str, ...] | None, path: tuple[str, ...]) -> tuple[str, ...]:

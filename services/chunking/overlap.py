@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from services.chunking import costs
 from services.chunking.document import MarkdownDocument, trimmed
 from services.chunking.splitting import Atom
-from utils.boundaries import grapheme_floor, sentence_ends
+from utils.boundaries import grapheme_ceiling, sentence_ends
 
 # Less than this share of what was asked for repeats no thought, only a scrap.
 _LEAST = 1 / 8
@@ -54,5 +54,5 @@ def _start_inside(document: MarkdownDocument, before: Atom, floor: int, start: i
             return first
     if is_torn and start - floor > 1:
         space = _SPACE.search(source, floor, start)
-        return space.end() if space else grapheme_floor(source, floor + 1, floor)
+        return space.end() if space else min(grapheme_ceiling(source, floor), start)
     return start

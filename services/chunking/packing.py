@@ -10,6 +10,7 @@ boundaries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from services.chunking import costs
 from services.chunking.splitting import Atom
@@ -28,41 +29,52 @@ def pack(
     with the atom at a place.
     """
     kept = [*_candidates(atoms, size), len(atoms)]
-    best = [0.0] + [float("inf")] * (len(kept) - 1)
-    came_from = [0] * len(kept)
+    search = _Search(atoms, depths, size, kept, [0.0] + [float("inf")] * (len(kept) - 1), [0] * len(kept))
     for first in range(len(kept) - 1):
-        _extend(atoms, depths, kept, first, size, overlap_of(kept[first]), best, came_from)
-    return _path(kept, came_from)
+        search.extend(first, overlap_of(kept[first]))
+    return search.path()
 
 
-def _extend(
-    atoms: Sequence[Atom],
-    depths: Sequence[int],
-    kept: Sequence[int],
-    first: int,
-    size: int,
-    overlap: int,
-    best: list[float],
-    came_from: list[int],
-) -> None:
-    """Relaxes every chunk that begins at the candidate `first`."""
-    atom = atoms[kept[first]]
-    start, section, fragment = atom.start, atom.block.section, size * costs.FRAGMENT_SHARE
-    top, spent = depths[section], best[first] + atom.cost
-    for last in range(first + 1, len(kept)):
-        length = atoms[kept[last] - 1].end - start
-        if length + overlap > size and last > first + 1:
-            return
-        badness = (1 - length / size) ** 2
-        if length < fragment:
-            badness += costs.FRAGMENT * (1 - length / fragment)
-        if spent + badness < best[last]:
-            best[last] = spent + badness
-            came_from[last] = first
-        if last + 1 < len(kept) and atoms[kept[last]].block.section != section:
-            section = atoms[kept[last]].block.section
-            spent += _bridge(top, depths[section])
-            top = min(top, depths[section])
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """`best[i]` is the least cost of chunks that hold the atoms before `kept[i]`; the last of them begins at
+    `kept[came_from[i]]`."""
+
+    atoms: Sequence[Atom]
+    depths: Sequence[int]
+    size: int
+    kept: Sequence[int]
+    best: list[float]
+    came_from: list[int]
+
+    def extend(self, first: int, overlap: int) -> None:
+        """Tries every chunk that begins at `kept[first]`."""
+        atoms, kept, size, best = self.atoms, self.kept, self.size, self.best
+        atom = atoms[kept[first]]
+        start, section, fragment = atom.start, atom.block.section, size * costs.FRAGMENT_SHARE
+        top, spent = self.depths[section], best[first] + atom.cost
+        for last in range(first + 1, len(kept)):
+            length = atoms[kept[last] - 1].end - start
+            if length + overlap > size and last > first + 1:
+                return
+            badness = (1 - length / size) ** 2
+            if length < fragment:
+                badness += costs.FRAGMENT * (1 - length / fragment)
+            if spent + badness < best[last]:
+                best[last] = spent + badness
+                self.came_from[last] = first
+            if last + 1 < len(kept) and atoms[kept[last]].block.section != section:
+                section = atoms[kept[last]].block.section
+                spent += _bridge(top, self.depths[section])
+                top = min(top, self.depths[section])
+
+    def path(self) -> list[tuple[int, int]]:
+        chunks = []
+        last = len(self.kept) - 1
+        while last > 0:
+            chunks.append((self.kept[self.came_from[last]], self.kept[last]))
+            last = self.came_from[last]
+        return chunks[::-1]
 
 
 def _bridge(top: int, depth: int) -> float:
@@ -77,13 +89,10 @@ def _candidates(atoms: Sequence[Atom], size: int) -> list[int]:
     nearest = size / _DENSE
     kept: list[int] = []
     for place, atom in enumerate(atoms):
-        if not kept or atom.start - atoms[kept[-1]].start >= nearest or not _is_dense(atoms, place, size):
+        start = atoms[kept[-1]].start if kept else -size
+        if atom.start - start >= nearest or atom.end - start > size or not _is_dense(atoms, place, size):
             kept.append(place)
-        elif (
-            len(kept) > 1
-            and atom.cost < atoms[kept[-1]].cost
-            and atom.start - atoms[kept[-2]].start <= 2 * nearest
-        ):
+        elif len(kept) > 1 and atom.cost < atoms[kept[-1]].cost and atom.start - atoms[kept[-2]].start <= 2 * nearest:
             kept[-1] = place
     return kept
 
@@ -92,12 +101,3 @@ def _is_dense(atoms: Sequence[Atom], place: int, size: int) -> bool:
     half = _DENSE // 2
     after, before = min(place + half, len(atoms) - 1), max(place - half, 0)
     return after - before == 2 * half and atoms[after].start - atoms[before].start < size
-
-
-def _path(kept: Sequence[int], came_from: Sequence[int]) -> list[tuple[int, int]]:
-    chunks = []
-    last = len(kept) - 1
-    while last > 0:
-        chunks.append((kept[came_from[last]], kept[last]))
-        last = came_from[last]
-    return chunks[::-1]

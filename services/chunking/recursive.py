@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from services.chunking.document import trimmed
 from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, check_parameters
 from services.domain import ChunkSpan
-from utils.boundaries import grapheme_floor
+from utils.boundaries import grapheme_ceiling, grapheme_floor
 
+_SPACE = re.compile(r"\s+")
 _SEPARATORS = ["\n\n", "\n", "。", " "]
 # The splitter holds every word of its text as an object: it gets windows that end at a paragraph where there is one.
 _WINDOW = 65_536
 
 
-def chunk_recursive(
-    source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP
-) -> list[ChunkSpan]:
+def chunk_recursive(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]:
     """Chunks of at most `size` characters by paragraphs, lines, words; no headings. Each but the first begins up to
     `overlap` characters earlier, at a word, and says in `meta["overlap"]` how many characters that are.
 
@@ -42,8 +42,7 @@ def _cores(source: str, size: int) -> Iterator[tuple[int, int]]:
         for part in splitter.split_text(source[start : _window_end(source, start)]):
             part_end = start + len(part)
             while start < part_end:
-                stop = part_end if part_end - start <= size else grapheme_floor(source, start + size, start)
-                stop = stop if stop > start else start + size
+                stop = part_end if part_end - start <= size else grapheme_floor(source, start + size, start + 1)
                 core, end = trimmed(source, start, stop)
                 if core < end:
                     yield core, end
@@ -62,10 +61,10 @@ def _window_end(source: str, start: int) -> int:
 
 
 def _word_start(source: str, lowest: int, core: int, overlap: int) -> int:
-    """The first word that begins at most `overlap` characters before `core`, and not before `lowest`."""
+    """The first word that begins at most `overlap` characters before `core` and not before `lowest`; in a text
+    without spaces the first character."""
     floor = max(core - overlap, lowest)
-    position = floor
-    while position < core and not source[position - 1 : position].isspace() and position > lowest:
-        position += 1
-    start = trimmed(source, position, core)[0]
-    return start if start < core else grapheme_floor(source, floor, lowest)
+    if source[max(floor - 1, 0)].isspace():
+        return trimmed(source, floor, core)[0]
+    space = _SPACE.search(source, floor, core)
+    return space.end() if space else min(grapheme_ceiling(source, floor), core)

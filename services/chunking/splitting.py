@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 _DEEPEST_INDENTATION = 40
+_LONGEST_WRAPPED_LINE = 120
 # Sentences shorter than this share of a chunk ("Yes.") stay with the next: no chunk would be cut between them.
 _SHORTEST_SENTENCE = 1 / 32
 # The recursive splitter holds every word of its text as an object: it gets windows, never a whole 12 MB line.
@@ -59,16 +60,28 @@ def split_block(document: MarkdownDocument, block: Block, room: Room, depth: int
 
 def _split_prose(document: MarkdownDocument, block: Block, room: Room, depth: int) -> Iterator[Atom]:
     """Sentences; those that are too long by clauses, words, graphemes."""
-    source, first, limit = document.source, block.start, room.first
+    source, limit = document.source, room.first
     least = int(room.size * _SHORTEST_SENTENCE)
-    ends = [*sentence_ends(source, block.start, block.end, least), block.end]
-    for place, end in enumerate(ends):
-        start, end = trimmed(source, first, end)
-        if start < end:
-            cost = costs.SENTENCE + (costs.ORPHAN if place in {1, len(ends) - 1} else 0)
-            yield from _fitted(source, Atom(block, start, end, cost), limit, room.size)
-            limit = room.size
-        first = end
+    for first, last in _long_lines(source, block.start, block.end):
+        ends = [*sentence_ends(source, first, last, least), last]
+        for place, end in enumerate(ends):
+            start, end = trimmed(source, first, end)
+            if start < end:
+                cost = costs.SENTENCE + (costs.ORPHAN if place in {1, len(ends) - 1} else 0)
+                yield from _fitted(source, Atom(block, start, end, cost if place else costs.BLOCK), limit, room.size)
+                limit = room.size
+            first = end
+
+
+def _long_lines(source: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A paragraph in parts that end where the writer meant a line to end: a line that long was not wrapped."""
+    line = start
+    while (line_end := source.find("\n", line, end)) >= 0:
+        if line_end - line > _LONGEST_WRAPPED_LINE:
+            yield start, line_end
+            start = line_end
+        line = line_end + 1
+    yield start, end
 
 
 def _split_container(document: MarkdownDocument, block: Block, room: Room, depth: int) -> Iterator[Atom]:
@@ -146,9 +159,7 @@ def _lines(document: MarkdownDocument, block: Block) -> Iterator[tuple[int, int,
 def _line_range(document: MarkdownDocument, block: Block, line: int) -> tuple[int, int]:
     """What the block has on a line, without surrounding white space."""
     line_starts = document.line_starts
-    return trimmed(
-        document.source, max(line_starts[line], block.start), min(line_starts[line + 1], block.end)
-    )
+    return trimmed(document.source, max(line_starts[line], block.start), min(line_starts[line + 1], block.end))
 
 
 def _line_after(document: MarkdownDocument, block: Block) -> int:

@@ -10,8 +10,10 @@ from numba import njit
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Sums may be regrouped into lanes; infinities keep their meaning, unlike under the whole of fast-math.
-OPTIONS = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy", "nogil": True}
+# Sums may be regrouped into lanes, nothing else of fast-math. A loop that stores is compiled twice, for arrays that may
+# overlap and for those that do not, and chooses by their addresses: summing in such a loop would round differently from
+# call to call. So: a loop that sums never stores. (Seen: one layout in a hundred differed in its last bits.)
+OPTIONS = {"fastmath": {"reassoc", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -195,15 +195,15 @@ def _cell(squared: np.float32) -> int:
 
 @inlined
 def _pull_together(
-    here: FloatArray, there: FloatArray, apart: FloatArray, attraction: FloatArray, step: np.float32
+    here: FloatArray, there: FloatArray, attraction: FloatArray, step: np.float32
 ) -> None:
     squared = np.float32(0.0)
     for d in range(len(here)):
-        apart[d] = here[d] - there[d]
-        squared += apart[d] * apart[d]
+        apart = here[d] - there[d]
+        squared += apart * apart
     pull, limit = attraction[_cell(squared)], np.float32(STEP_LIMIT)
     for d in range(len(here)):
-        move = min(max(pull * apart[d], -limit), limit) * step
+        move = min(max(pull * (here[d] - there[d]), -limit), limit) * step
         here[d] += move
         there[d] -= move
 
@@ -261,7 +261,6 @@ def _descend(
     samples = np.empty((dimensions, n + window), np.float32)
     force = np.empty(window, np.float32)
     here = np.empty(dimensions, np.float32)
-    apart = np.empty(dimensions, np.float32)
     next_pull = between.copy()
     for epoch in range(epochs):
         step = np.float32(1.0 - epoch / epochs)
@@ -277,7 +276,7 @@ def _descend(
             for edge in range(graph_starts[i], graph_starts[i + 1]):
                 if next_pull[edge] <= epoch:
                     next_pull[edge] += between[edge]
-                    _pull_together(here, positions[targets[edge]], apart, attraction, step)
+                    _pull_together(here, positions[targets[edge]], attraction, step)
                     pulls += 1
             if pulls > 0:
                 first = _random_below(n, state)
