@@ -40,7 +40,7 @@ _ITERATIONS = 30
 # Of MMR. On whole-document questions (25 stories, 35 meetings) .5 to .85 are level; .6 reads with fewer repetitions.
 _RELEVANCE = 0.6
 _SAME_TEXT = 0.15  # what each sentence already taken from a text costs its next one
-_DUPLICATE = 0.8  # cosine from which a sentence says nothing new: chunks overlap, pages repeat themselves
+_DUPLICATE = 0.65  # cosine from which a sentence says nothing new: chunks overlap, pages repeat themselves
 _LEAST_PRIOR = 0.45  # of a sentence that is picked before lines without a full stop are looked at
 
 _OPENING = 10  # words within which a sentence names its subject and says what it does

@@ -17,11 +17,11 @@ from utils.words import fold, stem
 MAX_TITLE = 32
 UNTITLED = "Untitled"
 
-# A heading names a group when it stands over so many of its texts. Each level down makes it worth so much more: a deep
-# heading over 80 % of the texts says more about them than the document's title, which the group's siblings share.
+# A heading names a group when it stands over more than this share of its texts. Each level down makes it worth so much more: a deep
+# heading over 75 % of the texts says more about them than the document's title, which the group's siblings share.
 _COMMON = 0.5
 _SECOND_CHOICE = 0.25
-_DEPTH_BONUS = 0.3
+_DEPTH_BONUS = 0.6
 _DOMINANT = 0.6  # share of the texts from which a phrase is a title by itself; below, the next one stands beside it
 
 _LONGEST_PHRASE = 4  # words
@@ -72,12 +72,16 @@ def title_of(
 
 
 def shared_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """The longest heading path that stands over at least half of `paths`, or ()."""
-    covered: Counter[tuple[str, ...]] = Counter()
-    for path in paths:
-        covered.update({path[: depth + 1] for depth in range(len(path))})
-    common = [path for path, count in covered.items() if count >= _COMMON * len(paths)]
-    return max(common, key=lambda path: (len(path), covered[path], path), default=())
+    """The longest heading path that stands over more than half of `paths`, or ()."""
+    share = _shares(paths)
+    common = [path for path in share if share[path] > _COMMON]
+    return max(common, key=lambda path: (len(path), share[path], path), default=())
+
+
+def _shares(paths: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], float]:
+    """For each heading path, the share of `paths` that it stands over."""
+    covered = Counter(path[: depth + 1] for path in paths for depth in range(len(path)))
+    return {path: count / len(paths) for path, count in covered.items()}
 
 
 def shortened(title: str) -> str:
@@ -116,12 +120,9 @@ def _numbered(title: str, taken: Collection[str]) -> str:
 
 def _common_headings(paths: Sequence[tuple[str, ...]]) -> list[str]:
     """Headings that stand over many of the texts, best first; above the best one last, because siblings share those."""
-    covered: Counter[tuple[str, ...]] = Counter()
-    for path in paths:
-        covered.update({path[: depth + 1] for depth in range(len(path))})
-    share = {path: count / len(paths) for path, count in covered.items()}
+    share = _shares(paths)
     order = sorted(share, key=lambda path: (-share[path] * (1 + _DEPTH_BONUS * len(path)), path))
-    if not order or share[order[0]] < _COMMON:
+    if not order or share[order[0]] <= _COMMON:
         return []
     best = order[0]
     order.sort(key=lambda path: path != best and path == best[: len(path)])
@@ -289,6 +290,8 @@ def _fitness(keys: tuple[str, ...], phrase: _Phrase) -> float:
     form = (1.0, 2.0, 2.2, 2.2)[len(content) - 1] * (1 - 0.6 * vague / len(content))
     if len(content) == 1 and max(map(len, phrase.spellings)) < 4 and not phrase.spelling.isupper():
         form *= 0.5
+    if _is_generic(phrase.spelling):
+        form *= 0.3
     capital = sum(count for spelling, count in phrase.spellings.items() if not spelling.islower())
     if capital >= 0.8 * phrase.occurrences:  # a name, not a word that begins sentences now and then
         form *= 1.3

@@ -39,7 +39,7 @@ def sentence_ends(text: str, start: int = 0, end: int | None = None, least: int 
 
     Abbreviations, initials ("J. R. R."), list numbers and a following small letter do not end a sentence.
     """
-    end = len(text) if end is None else end
+    end = len(text) if end is None else min(end, len(text))
     match = _SENTENCE_END.search(text, start, end)
     while match and match.end() < end:
         position = match.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _MARKUP = re.compile(r"[`<\[*_\\{\n\x00]")
-_CODE_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_LITERAL = re.compile(r"\\([!-/:-@\[-`{-~])|(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL)  # escaped marks, code
 _HELD = re.compile("\x00(\\d+)\x00")
 _BARE_LINK = re.compile(r"<((?:https?:|mailto:)[^\s<>]+)>")
 _NOISE = re.compile(
@@ -22,7 +22,6 @@ _EMPHASIS = {
     "*": re.compile(r"(\*{1,3})(?=\S)([^*]+?)(?<=\S)\1"),
     "_": re.compile(r"(?<!\w)(_{1,3})(?=\S)([^_]+?)(?<=\S)\1(?!\w)"),
 }
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def as_read(markdown: str) -> str:
@@ -34,13 +33,13 @@ def as_read(markdown: str) -> str:
         return " ".join(markdown.split())
     held: list[str] = []
 
-    def hold(code: re.Match[str]) -> str:
-        held.append(code.group())
+    def hold(literal: re.Match[str]) -> str:
+        held.append(literal[1] or literal[0])
         return f"\x00{len(held) - 1}\x00"
 
     text = markdown.replace("\x00", "")
-    if "`" in text:
-        text = _CODE_SPAN.sub(hold, text)
+    if "`" in text or "\\" in text:
+        text = _LITERAL.sub(hold, text)
     if _NOISY.search(text):
         text = _NOISE.sub("", _BARE_LINK.sub(r"\1", text))
     if "[" in text:
@@ -48,8 +47,6 @@ def as_read(markdown: str) -> str:
     for mark, emphasis in _EMPHASIS.items():
         if mark in text:
             text = emphasis.sub(r"\2", text)
-    if "\\" in text:
-        text = _ESCAPE.sub(r"\1", text)
     if not held:
         return " ".join(text.split())
     return " ".join(_HELD.sub(lambda mark: held[int(mark[1])], text).split())

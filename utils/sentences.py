@@ -97,7 +97,7 @@ class _Scanner:
         self._text = text
         self._open: _Block | None = None
         self._fence = ""  # the mark that ends the code, comment, style, script or front matter that we are in
-        self._after_blank = True
+        self._code_may_begin = True  # by indentation: after a blank line, and on the line after such code
         self._in_list = False
 
     def blocks(self) -> Iterator[_Block]:
@@ -112,17 +112,19 @@ class _Scanner:
                 yield from self._line(content, start, len(line) - len(line.lstrip()))
             else:
                 yield from self._close()
-            self._after_blank = not content
+                self._code_may_begin = True
             position += len(line) + 1
         yield from self._close()
 
     def _line(self, content: str, start: int, indent: int) -> Iterator[_Block]:
         if self._fence:
             yield from self._inside(content, start)
-        elif self._open is None and indent >= 4 and self._after_blank and not self._in_list:
+            return
+        if indent >= 4 and self._code_may_begin and not self._in_list:
             yield _Block(start, start + len(content), "code")
-            self._after_blank = True
-        elif content[0] in _SUSPECT:
+            return
+        self._code_may_begin = False
+        if content[0] in _SUSPECT:
             yield from self._marked(content, start, indent)
         else:
             self._extend(start, start + len(content), "prose", indent)

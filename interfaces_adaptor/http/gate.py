@@ -78,8 +78,12 @@ class Gate:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 scope.setdefault("state", {})["tenant"] = await self._admit(scope, headers)
-            except RaptorError as error:
-                response = error_response(error.code, error.message, error.details, STATUS[error.code])
+            except Exception as error:
+                # Out here no handler of the framework's catches anything.
+                told = error if isinstance(error, RaptorError) else RaptorError()
+                if told is not error:
+                    logger.error("the gate met a defect", exc_info=error)
+                response = error_response(told.code, told.message, told.details, STATUS[told.code])
                 await response(scope, receive, answer)
             else:
                 await self._app(scope, receive, answer)

@@ -67,10 +67,10 @@ def _continuation(document: MarkdownDocument, atom: Atom, size: int) -> dict[str
 
 def _heading_path(document: MarkdownDocument, atoms: Sequence[Atom]) -> tuple[str, ...]:
     """The titles that stand above all text of a chunk."""
+    speaking = [atom for atom, following in zip_longest(atoms, atoms[1:]) if _has_words(document, atom, following)]
     common: tuple[str, ...] | None = None
-    for atom, following in zip_longest(atoms, atoms[1:]):
-        if following is None and common is None or _has_words(document, atom, following):
-            common = _shared(common, document.sections[atom.block.section].path)
+    for atom in speaking or atoms[-1:]:
+        common = _shared(common, document.sections[atom.block.section].path)
     return common or ()
 
 

@@ -28,51 +28,63 @@ def pack(
     `depths` has the depth of each section; `overlap_of` says how many characters a chunk would reach back that begins
     with the atom at a place.
     """
-    kept = [*_candidates(atoms, size), len(atoms)]
-    search = _Search(atoms, depths, size, kept, [0.0] + [float("inf")] * (len(kept) - 1), [0] * len(kept))
-    for first in range(len(kept) - 1):
-        search.extend(first, overlap_of(kept[first]))
-    return search.path()
+    kept = _candidates(atoms, size)
+    search = _Search(
+        size=size,
+        starts=[atoms[place].start for place in kept],
+        ends=[atoms[place - 1].end for place in [*kept[1:], len(atoms)]],
+        costs=[atoms[place].cost for place in kept],
+        sections=[atoms[place].block.section for place in kept],
+        depths=depths,
+        best=[0.0] + [float("inf")] * len(kept),
+        came_from=[0] * (len(kept) + 1),
+    )
+    for first, place in enumerate(kept):
+        search.extend(first, overlap_of(place))
+    kept.append(len(atoms))
+    return [(kept[first], kept[last]) for first, last in search.path()]
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """`best[i]` is the least cost of chunks that hold the atoms before `kept[i]`; the last of them begins at
-    `kept[came_from[i]]`."""
+    """Columns of the stretches between candidates, and what is known of them: `best[i]` is the least cost of chunks
+    that hold the first `i` stretches; the last of those chunks begins with the stretch `came_from[i]`."""
 
-    atoms: Sequence[Atom]
-    depths: Sequence[int]
     size: int
-    kept: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    costs: Sequence[float]
+    sections: Sequence[int]
+    depths: Sequence[int]
     best: list[float]
     came_from: list[int]
 
     def extend(self, first: int, overlap: int) -> None:
-        """Tries every chunk that begins at `kept[first]`."""
-        atoms, kept, size, best = self.atoms, self.kept, self.size, self.best
-        atom = atoms[kept[first]]
-        start, section, fragment = atom.start, atom.block.section, size * costs.FRAGMENT_SHARE
-        top, spent = self.depths[section], best[first] + atom.cost
-        for last in range(first + 1, len(kept)):
-            length = atoms[kept[last] - 1].end - start
-            if length + overlap > size and last > first + 1:
-                return
-            badness = (1 - length / size) ** 2
-            if length < fragment:
-                badness += costs.FRAGMENT * (1 - length / fragment)
-            if spent + badness < best[last]:
-                best[last] = spent + badness
-                self.came_from[last] = first
-            if last + 1 < len(kept) and atoms[kept[last]].block.section != section:
-                section = atoms[kept[last]].block.section
+        """Tries every chunk that begins with the stretch `first`."""
+        size, start, ends, sections, best = self.size, self.starts[first], self.ends, self.sections, self.best
+        fragment = size * costs.FRAGMENT_SHARE
+        section = sections[first]
+        top, spent = self.depths[section], best[first] + self.costs[first]
+        for last in range(first, len(ends)):
+            if sections[last] != section:
+                section = sections[last]
                 spent += _bridge(top, self.depths[section])
                 top = min(top, self.depths[section])
+            length = ends[last] - start
+            if length + overlap > size and last > first:
+                return
+            cost = spent + (1 - length / size) ** 2
+            if length < fragment:
+                cost += costs.FRAGMENT * (1 - length / fragment)
+            if cost < best[last + 1]:
+                best[last + 1] = cost
+                self.came_from[last + 1] = first
 
     def path(self) -> list[tuple[int, int]]:
         chunks = []
-        last = len(self.kept) - 1
+        last = len(self.ends)
         while last > 0:
-            chunks.append((self.kept[self.came_from[last]], self.kept[last]))
+            chunks.append((self.came_from[last], last))
             last = self.came_from[last]
         return chunks[::-1]
 

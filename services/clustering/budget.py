@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -160,7 +161,7 @@ def _guests(soft: _Soft, home: IntArray) -> list[Proposal]:
     items, labels, weights = soft.items[by_label], soft.labels[by_label], soft.weights[by_label]
     bounds = np.searchsorted(labels, np.arange(int(home.max()) + 2))
     guests = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds.tolist()):
         once = np.sort(np.unique(items[start:stop], return_index=True)[1])
         guests.append(Proposal(items[start:stop][once], weights[start:stop][once]))
     return guests

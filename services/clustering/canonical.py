@@ -128,5 +128,4 @@ def _blocks(vectors: Matrix, positions: IntArray | None) -> Iterator[tuple[int, 
 
 
 def _has_direction(rows: FloatArray) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
-    return finite & rows.any(axis=1)
+    return np.asarray(np.isfinite(rows).all(axis=1) & rows.any(axis=1))

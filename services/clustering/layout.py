@@ -91,8 +91,8 @@ def force_tables() -> tuple[FloatArray, FloatArray]:
 def _epochs_between(weights: FloatArray, epochs: int) -> FloatArray:
     """How many epochs lie between two pulls of an edge: one for the heaviest; those that would never come are inf."""
     heaviest = weights.max()
-    between: FloatArray = heaviest / weights
-    between[weights < heaviest / epochs] = np.inf
+    between = np.full_like(weights, np.inf)
+    np.divide(heaviest, weights, out=between, where=weights >= heaviest / epochs)
     return between
 
 
@@ -174,7 +174,7 @@ def _random_below(bound: int, state: NDArray[np.uint64]) -> int:
     word ^= word >> np.uint64(7)
     word ^= word << np.uint64(17)
     state[0] = word
-    return np.int64(((word >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
+    return int(((word >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @compiled
@@ -187,16 +187,24 @@ def _random_order(n: int, state: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 @inlined
-def _cell(squared: np.float32) -> int:
+def _cell(squared: np.float32) -> np.int32:
     """The place of a squared distance in the tables: its exponent and its leading bits of mantissa."""
     cell = (np.float32(squared).view(np.int32) >> np.int32(23 - TABLE_BITS)) - np.int32((TABLE_LOW + 127) << TABLE_BITS)
     return min(max(cell, np.int32(0)), np.int32(((TABLE_HIGH - TABLE_LOW) << TABLE_BITS) - 1))
 
 
 @inlined
-def _pull_together(
-    here: FloatArray, there: FloatArray, attraction: FloatArray, step: np.float32
-) -> None:
+def _take_samples(positions: FloatArray, columns: NDArray[np.int64], window: int, samples: FloatArray) -> None:
+    n, dimensions = positions.shape
+    for i in range(n):
+        for d in range(dimensions):
+            samples[d, columns[i]] = positions[i, d]
+            if columns[i] < window:
+                samples[d, n + columns[i]] = positions[i, d]
+
+
+@inlined
+def _pull_together(here: FloatArray, there: FloatArray, attraction: FloatArray, step: np.float32) -> None:
     squared = np.float32(0.0)
     for d in range(len(here)):
         apart = here[d] - there[d]
@@ -264,11 +272,7 @@ def _descend(
     next_pull = between.copy()
     for epoch in range(epochs):
         step = np.float32(1.0 - epoch / epochs)
-        for i in range(n):
-            for d in range(dimensions):
-                samples[d, columns[i]] = positions[i, d]
-                if columns[i] < window:
-                    samples[d, n + columns[i]] = positions[i, d]
+        _take_samples(positions, columns, window, samples)
         for i in range(n):
             for d in range(dimensions):
                 here[d] = positions[i, d]

@@ -88,7 +88,7 @@ def _squared_distance(points: Array, i: int, centres: Array, c: int) -> float:
 
 @compiled
 def _spread(points: Array, draws: Array) -> Indices:
-    """Greedy k-means++ (Arthur, Vassilvitskii 2007) by uniform draws (k, candidates); ends at the last distinct point."""
+    """Greedy k-means++ (Arthur, Vassilvitskii 2007) by uniform draws (k, candidates), while points are distinct."""
     n = len(points)
     k, candidates = draws.shape
     seeds = np.empty(k, np.int64)
@@ -101,7 +101,7 @@ def _spread(points: Array, draws: Array) -> Indices:
         for t in range(candidates if c > 0 else 1):
             # The first seed is uniform: every distance is still infinite.
             candidate = np.searchsorted(running, draws[c, t] * running[-1]) if c > 0 else np.int64(draws[c, t] * n)
-            candidate = min(candidate, n - 1)
+            candidate = min(int(candidate), n - 1)
             cost = 0.0
             for i in range(n):
                 trial[i] = min(nearest[i], _squared_distance(points, i, points, candidate))
@@ -113,6 +113,29 @@ def _spread(points: Array, draws: Array) -> Indices:
     return seeds
 
 
+@inlined
+def _nearest_centre(points: Array, i: int, centres: Array) -> int:
+    label, least = 0, np.inf
+    for c in range(len(centres)):
+        squared = _squared_distance(points, i, centres, c)
+        if squared < least:
+            label, least = c, squared
+    return label
+
+
+@inlined
+def _move_centres(points: Array, labels: Indices, centres: Array) -> None:
+    """To the means of what is assigned to them; a centre without points stays."""
+    sums, sizes = np.zeros_like(centres), np.zeros(len(centres))
+    for i in range(len(points)):
+        sizes[labels[i]] += 1.0
+        for a in range(points.shape[1]):
+            sums[labels[i], a] += points[i, a]
+    for c in range(len(centres)):
+        if sizes[c] > 0.0:
+            centres[c] = sums[c] / sizes[c]
+
+
 @compiled
 def _kmeans(points: Array, seeds: Indices) -> Array:
     """Lloyd's iterations from the seeds; a one-hot (n, k) assignment."""
@@ -122,23 +145,12 @@ def _kmeans(points: Array, seeds: Indices) -> Array:
     for _ in range(KMEANS_STEPS):
         changed = False
         for i in range(n):
-            label, least = 0, np.inf
-            for c in range(k):
-                squared = _squared_distance(points, i, centres, c)
-                if squared < least:
-                    label, least = c, squared
+            label = _nearest_centre(points, i, centres)
             changed = changed or label != labels[i]
             labels[i] = label
         if not changed:
             break
-        sums, sizes = np.zeros_like(centres), np.zeros(k)
-        for i in range(n):
-            sizes[labels[i]] += 1.0
-            for a in range(points.shape[1]):
-                sums[labels[i], a] += points[i, a]
-        for c in range(k):
-            if sizes[c] > 0.0:
-                centres[c] = sums[c] / sizes[c]
+        _move_centres(points, labels, centres)
     assignment = np.zeros((n, k))
     for i in range(n):
         assignment[i, labels[i]] = 1.0
@@ -177,7 +189,7 @@ def _e_step(logarithms: Array) -> float:
         for c in range(k):
             logarithms[i, c] /= mass
         total += np.log(mass) + greatest
-    return total / n
+    return float(total / n)
 
 
 @compiled
@@ -196,7 +208,8 @@ def _m_step(moments: Array, d: int, n: int) -> Array:
                 covariance[b, a] = moments[c, at] / mass - mean[a] * mean[b]
                 at += 1
             covariance[a, a] += RIDGE
-        log_determinant = _invert(covariance, inverse)
+        log_determinant = _cholesky(covariance)
+        _inverse_from_factor(covariance, inverse)
         constant = np.log(mass / n) - 0.5 * (d * np.log(2 * np.pi) + log_determinant)
         at = 0
         for a in range(d):
@@ -212,9 +225,9 @@ def _m_step(moments: Array, d: int, n: int) -> Array:
     return coefficients
 
 
-@compiled
-def _invert(lower: Array, inverse: Array) -> float:
-    """Inverts a symmetric matrix given by its lower triangle, which is overwritten; returns log det.
+@inlined
+def _cholesky(lower: Array) -> float:
+    """Factors a symmetric matrix given by its lower triangle, in place; returns log det.
 
     A pivot that rounding made smaller than any variance can be is lifted to the ridge.
     """
@@ -232,7 +245,14 @@ def _invert(lower: Array, inverse: Array) -> float:
             for m in range(j):
                 rest -= lower[i, m] * lower[j, m]
             lower[i, j] = rest / lower[j, j]
-    for j in range(d):  # the inverse of the triangle, then its square
+    return log_determinant
+
+
+@inlined
+def _inverse_from_factor(lower: Array, inverse: Array) -> None:
+    """Inverts the triangle in place, and squares that."""
+    d = len(lower)
+    for j in range(d):
         lower[j, j] = 1.0 / lower[j, j]
         for i in range(j + 1, d):
             rest = 0.0
@@ -245,4 +265,3 @@ def _invert(lower: Array, inverse: Array) -> float:
             for m in range(b, d):
                 product += lower[m, a] * lower[m, b]
             inverse[a, b] = inverse[b, a] = product
-    return log_determinant

@@ -18,8 +18,7 @@ class Axes(NamedTuple):
     axes: FloatArray  # (d, count), orthonormal, by falling variance
 
     def project(self, rows: FloatArray) -> FloatArray:
-        projected: FloatArray = (rows - self.mean) @ self.axes
-        return projected
+        return np.asarray((rows - self.mean) @ self.axes, np.float32)
 
 
 def principal_axes(rows: FloatArray, count: int, seed: int) -> Axes:

@@ -4,7 +4,8 @@ BIC, over the whole level and again within each global cluster; membership is so
 The level is reduced to its first principal components where it is large, neighbours are exact there, and the global
 stage of a very large level sees a sample of landmarks. The local stages are independent of each other and run in the
 process pool; what each computes depends on its own nodes and a seed of its own, so that the number of processes and
-the order in which they finish change nothing.
+the order in which they finish change nothing. The compiled loops are imported where they run: the process that awaits
+them never loads a compiler.
 """
 
 from __future__ import annotations
@@ -21,10 +22,7 @@ from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_blocks, unit_rows
 from services.clustering.distinct import Distinct, distinct_rows
 from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams, LevelTooLarge
-from services.clustering.layout import layout
 from services.clustering.matrix import FloatArray, IntArray, Matrix
-from services.clustering.mixture import best_mixture
-from services.clustering.neighbours import nearest_of, nearest_others
 from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread
 
@@ -117,6 +115,16 @@ def local_clusters(parts: Sequence[Part], params: GroupingParams) -> list[Propos
     return [proposal for part in parts for proposal in _local_stage(part, params, depth=0)]
 
 
+def rehearse() -> None:
+    """Runs every compiled loop once, on a level that is small but has all stages."""
+    rows = np.random.default_rng(0).standard_normal((64, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    params = GroupingParams(max_k=4)
+    clusters = global_clusters(rows, params).clusters
+    local_clusters(_parts(rows, np.ones(64, np.int64), clusters), params)
+    _votes(rows, rows[:32], np.ones((32, 1)))
+
+
 def _local_stage(part: Part, params: GroupingParams, depth: int) -> Iterator[Proposal]:
     n = len(part.rows)
     if n <= params.dimensions + 1:
@@ -152,6 +160,10 @@ def _mixture(
     rows: FloatArray, neighbors: int, epochs: int, min_k: int, params: GroupingParams, path: tuple[int, ...]
 ) -> tuple[float, NDArray[np.float64]]:
     """BIC and responsibilities of the best mixture over the rows' layout. A row counts among its own neighbours."""
+    from services.clustering.layout import layout
+    from services.clustering.mixture import best_mixture
+    from services.clustering.neighbours import nearest_others
+
     seed = int(np.random.SeedSequence([params.seed, *path]).generate_state(1)[0])
     neighbours = nearest_others(rows, max(neighbors - 1, 1))
     reduced = layout(rows, neighbours, min(params.dimensions, len(rows) - 2), epochs, seed)
@@ -169,6 +181,8 @@ def _clusters(probability: NDArray[np.floating], threshold: float) -> list[Propo
 
 def _votes(rows: FloatArray, landmarks: FloatArray, probability: NDArray[np.float64]) -> FloatArray:
     """Probabilities of every row: those of its nearest landmarks, weighted by nearness."""
+    from services.clustering.neighbours import nearest_of
+
     near = nearest_of(rows, landmarks, VOTERS)
     weights = np.exp((near.distances[:, :1] - near.distances) / VOTE_REACH)
     weights /= weights.sum(axis=1, keepdims=True)

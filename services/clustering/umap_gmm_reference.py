@@ -2,7 +2,7 @@
 
 The steps and parameters are those of the paper's code (arXiv 2401.18059, appendix A and its repository). Beyond them
 are only a seed for UMAP, membership kept by index, and the edges at which the libraries fail: few points, duplicates,
-covariances without an inverse.
+covariances without an inverse. Equal vectors are clustered once: the eigenvectors of their graph are chosen at random.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_rows
+from services.clustering.distinct import distinct_rows
 from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams
 from services.clustering.matrix import FloatArray, IntArray
 from services.clustering.threads import one_thread
@@ -27,9 +28,11 @@ async def group(frontier: Frontier, params: GroupingParams, compute: Compute) ->
     await refuse_invalid_vectors(frontier, compute)
     level = Canonical.of(frontier, params)
     rows = await compute(unit_rows, frontier.vectors, level.positions)
+    distinct = distinct_rows(rows)
     started = perf_counter()
-    proposals, best_bic = await compute(cluster, rows, level.cost, params)
+    clusters, best_bic = await compute(cluster, rows[distinct.representatives], distinct.cost(level.cost), params)
     clustered = perf_counter()
+    proposals = distinct.with_copies(clusters)
     groups = await compute(repair, proposals, rows, level.cost, level.reading, params.token_budget)
     seconds = {"clusters": clustered - started, "budget": perf_counter() - clustered}
     return level.grouping(groups, best_bic=best_bic, seconds=seconds)

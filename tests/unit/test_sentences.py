@@ -26,7 +26,7 @@ def kinds(text: str) -> list[tuple[str, str]]:
         ["「行く。」", "彼は言った。"],
         ["Xin chào!", "Tôi ở TP. Hồ Chí Minh.", "Xem tr. 5."],
         ["Dr. Smith met J. R. Jones.", "It cost 3.14 dollars."],
-        ['"Stop." He went.'.split(" He")[0], "He went."],
+        ['"Stop."', "He went."],
         ["Wer kann (z. B. heute) kommen?", "Niemand."],
         ["यह वाक्य है।", "दूसरा।"],
         ["Привет.", "Как дела?"],
@@ -39,7 +39,10 @@ def test_a_sentence_ends_where_its_reader_says(parts: list[str]) -> None:
 
 
 def test_blocks_of_markdown_are_units() -> None:
-    text = "# Title #\n\nOne. Two\ngoes on.\n- item\n- [x] done. Yes.\n\n| a | b |\n| - | - |\n\n```py\nx = 1. \ny\n```\n> quoted"
+    text = (
+        "# Title #\n\nOne. Two\ngoes on.\n- item\n- [x] done. Yes.\n\n"
+        "| a | b |\n| - | - |\n\n```py\nx = 1. \ny\n```\n> quoted"
+    )
     assert kinds(text) == [
         ("heading", "Title"),
         ("prose", "One."),

@@ -29,7 +29,9 @@ def test_text_typed_without_marks_is_found(typed: str, written: str) -> None:
     assert words(typed, stop_words=True) == words(written, stop_words=True)
 
 
-@pytest.mark.parametrize("spelling", ["get_child_item", "getChildItem", "Get-ChildItem", "get-child-item", "getchilditem"])
+@pytest.mark.parametrize(
+    "spelling", ["get_child_item", "getChildItem", "Get-ChildItem", "get-child-item", "getchilditem"]
+)
 def test_every_spelling_of_an_identifier_gives_the_same_whole(spelling: str) -> None:
     assert "getchilditem" in words(spelling)
 
@@ -92,7 +94,7 @@ def test_a_vowel_sign_stays_with_its_letter() -> None:
 
 
 def test_words_and_ideographs_in_one_sentence_are_both_found() -> None:
-    assert set(words("使用 FastAPI 的依赖")) == {"fastapi", "fast", "api", "依赖"}
+    assert words("配置 FastAPI 依赖") == ["fastapi", "fast", "api", "配置", "依赖"]
 
 
 @pytest.mark.parametrize("text", ["What is the use of it?", "và của những", "一个", "les uns et les autres", "это что"])

@@ -1,0 +1,197 @@
+"""Questions: what comes back, in each mode, under each limit and filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.client import ApiClient
+from tests.factories import TOPICS, handbook, page
+
+pytestmark = pytest.mark.usefixtures("running")
+
+
+async def library(api: ApiClient) -> None:
+    """One document a topic, in one dataset."""
+    jobs = []
+    for number, topic in enumerate(TOPICS):
+        sent = await api.submit(
+            page(topic, 6),
+            doc_id=topic,
+            name=f"{topic}.md",
+            source=f"shelf/{topic}",
+            tags=["sea" if topic in ("anchors", "salt", "clocks", "maps") else "land", f"n{number}"],
+            extra_meta=f'{{"shelf": {number % 2}, "by": {{"name": "{topic[0]}"}}}}',
+        )
+        jobs.append(sent["job_id"])
+    for job in jobs:
+        assert (await api.finished(job))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("mode", ["collapsed", "leaves", "tree_traversal"])
+async def test_a_hit_says_what_it_is_and_where_it_stands(api: ApiClient, mode: str) -> None:
+    await library(api)
+
+    found = await api.retrieve("How do bees make honey in the hive?", mode=mode, top_k=12)
+
+    assert found["mode"] == mode
+    assert found["tree_id"].endswith("::tree")
+    assert found["took_ms"] > 0
+    assert 0 < len(found["results"]) <= 12
+    for hit in found["results"]:
+        assert hit["chunk_ids"]
+        if hit["kind"] == "leaf":
+            document = await api.data(f"/v1/documents/{hit['doc_id']}")
+            assert document["text"][hit["start"] : hit["end"]] == hit["text"]
+            assert hit["source"] == document["source"]
+            assert hit["heading_path"][0] == f"About {hit['doc_id']}"
+            assert (hit["level"], hit["chunk_ids"]) == (0, [hit["node_id"]])
+        else:
+            node = await api.data(f"/v1/nodes/{hit['node_id']}")
+            assert [chunk["id"] for chunk in node["chunks"]] == hit["chunk_ids"]
+            assert hit["level"] == node["level"] > 0
+    best = max((hit for hit in found["results"] if hit["kind"] == "leaf"), key=lambda hit: hit["score"])
+    assert best["doc_id"] == "bees"
+
+
+async def test_collapsed_ranks_all_levels_together_and_leaves_only_chunks(api: ApiClient) -> None:
+    await library(api)
+    collapsed = await api.retrieve("honey in the hive", mode="collapsed", top_k=50)
+    leaves = await api.retrieve("honey in the hive", mode="leaves", top_k=50)
+    assert {hit["level"] for hit in collapsed["results"]} > {0}
+    assert {hit["level"] for hit in leaves["results"]} == {0}
+    for found in (collapsed, leaves):
+        scores = [hit["score"] for hit in found["results"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+async def test_traversal_goes_from_the_root_down(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("honey in the hive", mode="tree_traversal", top_k=20)
+    levels = [hit["level"] for hit in found["results"]]
+    assert levels == sorted(levels, reverse=True)
+    assert found["results"][0]["kind"] == "root"
+    assert levels[-1] == 0
+
+
+async def test_as_many_rows_come_back_as_match(api: ApiClient) -> None:
+    await library(api)
+    chunks = (await api.data("/v1/datasets/ds"))["chunks"]
+    found = await api.retrieve("anything at all", mode="leaves", top_k=100)
+    assert len(found["results"]) == min(chunks, 100)
+
+
+async def test_the_budget_is_kept(api: ApiClient) -> None:
+    await library(api)
+    for max_tokens in (1, 100, 400, 1_000):
+        found = await api.retrieve("honey in the hive", top_k=100, max_tokens=max_tokens)
+        assert sum(hit["token_cnt"] for hit in found["results"]) <= max_tokens
+    assert found["results"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "documents"),
+    [
+        ({"doc_id": "bees"}, {"bees"}),
+        ({"doc_id": ["bees", "salt"]}, {"bees", "salt"}),
+        ({"source": "shelf/maps"}, {"maps"}),
+        ({"tags": "sea"}, {"anchors", "salt", "clocks", "maps"}),
+        ({"tags": ["n0", "n1"]}, {"anchors", "bread"}),
+        ({"meta.shelf": 1}, {"bread", "glaciers", "paper", "salt"}),
+        ({"meta.by.name": "b"}, {"bread", "bees"}),
+        ({"meta.by.name": ["m", "p"]}, {"maps", "paper"}),
+        ({"tags": "sea", "meta.shelf": 1}, {"salt"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mode", ["collapsed", "leaves", "tree_traversal"])
+async def test_filters_hold_before_the_ranking(
+    api: ApiClient, mode: str, filters: dict[str, Any], documents: set[str]
+) -> None:
+    await library(api)
+    found = await api.retrieve("honey in the hive", mode=mode, top_k=100, filters=filters)
+    leaves = [hit for hit in found["results"] if hit["kind"] == "leaf"]
+    assert {hit["doc_id"] for hit in leaves} == documents if mode != "tree_traversal" else documents >= {
+        hit["doc_id"] for hit in leaves
+    }
+    for hit in found["results"]:
+        node = await api.data(f"/v1/nodes/{hit['node_id']}")
+        assert {chunk["doc_id"] for chunk in node["chunks"]} <= documents
+
+
+async def test_a_filter_that_nothing_matches_gives_nothing(api: ApiClient) -> None:
+    await api.ingest(page("bees"))
+    for filters in ({"doc_id": "nobody"}, {"meta.author": "nobody"}, {"level": 60}):
+        assert (await api.retrieve("honey", filters=filters))["results"] == []
+
+
+async def test_a_level_can_be_asked_for(api: ApiClient) -> None:
+    await api.ingest(handbook(12))
+    found = await api.retrieve("honey in the hive", filters={"level": 1}, top_k=100)
+    assert {hit["level"] for hit in found["results"]} == {1}
+
+
+async def test_scripts_without_spaces_and_diacritics_are_found(api: ApiClient) -> None:
+    await api.ingest("# Trạm\n\nNước mưa được lọc qua cát trước khi uống.\n", doc_id="vi", name="vi.md")
+    await api.ingest("# 设备\n\n借用仪器以前必须登记姓名和归还日期。\n", doc_id="zh", name="zh.md")
+    await api.ingest(page("bees"), doc_id="en", name="en.md")
+    for question, expected in (("lọc nước mưa", "vi"), ("loc nuoc mua", "vi"), ("归还仪器的日期", "zh"), ("queen bee", "en")):
+        assert (await api.retrieve(question, mode="leaves"))["results"][0]["doc_id"] == expected
+
+
+async def test_deleted_text_is_gone_when_the_delete_is_answered(api: ApiClient) -> None:
+    await library(api)
+    response = await api.delete("/v1/documents/bees")
+    assert response.status_code == 200, response.text
+    job = response.json()["data"]["job_id"]
+
+    for mode in ("collapsed", "leaves", "tree_traversal"):
+        found = await api.retrieve("honey hive bees queen", mode=mode, top_k=100)
+        assert not [hit for hit in found["results"] if "honey" in hit["text"].lower()]
+    assert (await api.get("/v1/documents/bees")).status_code == 404
+
+    assert (await api.finished(job))["status"] == "succeeded"
+    tree = await api.data("/v1/datasets/ds/tree", limit=500)
+    assert not [node for node in tree["items"] if node["stale"] or "honey" in (node["text"] or "")]
+    assert (await api.retrieve("anything", mode="leaves", top_k=100))["results"]
+
+
+async def test_a_hard_delete_leaves_no_word_of_the_document(api: ApiClient, database_url: str) -> None:
+    import asyncpg
+
+    await library(api)
+    await api.delete("/v1/documents/bees?hard=true")
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        for table, column in (("documents", "text"), ("document_versions", "text"), ("chunks", "text"), ("tree_nodes", "text")):
+            query = f"select count(*) from {table} where {column} ilike '%honey%'"  # noqa: S608
+            assert await connection.fetchval(query) == 0, table
+    finally:
+        await connection.close()
+
+
+async def test_a_deleted_document_can_come_back(api: ApiClient) -> None:
+    await library(api)
+    await api.delete("/v1/documents/bees")
+    back = await api.ingest(page("bees", 6), doc_id="bees", name="bees.md")
+    assert back["status"] == "embedded"
+    found = await api.retrieve("honey in the hive", mode="leaves")
+    assert found["results"][0]["doc_id"] == "bees"
+
+
+async def test_the_last_document_takes_the_tree_with_it(api: ApiClient) -> None:
+    await api.ingest(page("bees"), doc_id="only")
+    job = (await api.delete("/v1/documents/only")).json()["data"]["job_id"]
+    assert (await api.finished(job))["status"] == "succeeded"
+    assert (await api.get("/v1/datasets/ds/tree")).status_code == 404
+    assert (await api.post("/v1/retrieve", json={"dataset_id": "ds", "query": "x"})).status_code == 400
+
+
+async def test_a_deleted_dataset_leaves_nothing(api: ApiClient) -> None:
+    await api.ingest(page("bees"))
+    assert (await api.delete("/v1/datasets/ds")).status_code == 200
+    assert (await api.get("/v1/datasets/ds")).status_code == 404
+    assert (await api.delete("/v1/datasets/ds")).status_code == 404
+    assert (await api.ingest(page("bees")))["status"] == "embedded"
