@@ -28,6 +28,15 @@ _NARRATING = """
 we i you our my your let suppose imagine remember
 wir ich unser unsere mein nous je vous notre mon nosotros nuestro nuestra мы вы наш мой chúng
 """
+_SUBORDINATE = """
+if when while because since although though even as after before unless once whenever whether until during despite given
+to in for by with without using instead rather just like unlike
+wenn weil da obwohl während nachdem bevor si lorsque quand comme bien pour dans cuando aunque mientras para se quando embora
+если когда хотя чтобы для якщо коли щоб khi nếu để trong
+"""
+_SUBORDINATE_BEGINNINGS = """
+如果|当|當|因为|因為|由于|由於|虽然|雖然|为了|為了|在|もし|만약
+"""
 _DEFINING = """
 is are was were means allow allows let lets enable enables provide provides refers describe describes contain contains
 consists represents supports
@@ -48,6 +57,11 @@ NARRATING = frozenset(_NARRATING.split())
 """First words of a step in a walk-through, told to "you" or by "us"."""
 
 NARRATING_BEGINNINGS = ("我们", "我們", "你", "您", "私")
+
+SUBORDINATE = frozenset(_SUBORDINATE.split())
+"""First words of a condition, reason or manner: what follows holds in a case, not in general."""
+
+SUBORDINATE_BEGINNINGS = tuple(_SUBORDINATE_BEGINNINGS.strip().split("|"))
 
 DEFINING = frozenset(_DEFINING.split())
 """Verbs that say what something is, near the beginning of a sentence."""

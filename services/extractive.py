@@ -25,6 +25,8 @@ from constants.sentence_cues import (
     NARRATING_BEGINNINGS,
     POINTING,
     POINTING_PARTS,
+    SUBORDINATE,
+    SUBORDINATE_BEGINNINGS,
 )
 from services.key_phrases import title_of
 from utils.sentences import ReadSentence, read_sentences
@@ -41,9 +43,10 @@ _ITERATIONS = 30
 _RELEVANCE = 0.6
 _SAME_TEXT = 0.15  # what each sentence already taken from a text costs its next one
 _DUPLICATE = 0.65  # cosine from which a sentence says nothing new: chunks overlap, pages repeat themselves
-_LEAST_PRIOR = 0.45  # of a sentence that is picked before lines without a full stop are looked at
+_LEAST_PRIOR = 0.6  # of a sentence that is picked before lines without a full stop are looked at
 
-_OPENING = 10  # words within which a sentence names its subject and says what it does
+_OPENING = 10  # words within which a sentence says what its subject is or does
+_SUBJECT = 4  # terms within which it names it
 _TERMINATED = re.compile(r"[.!?…。！？｡؟۔।॥።။][\"'”’»›)\]}*_`」』）】》〉］｝]*\Z")
 _CODE_SPAN = re.compile(r"`[^`]*`")
 _SYMBOL = re.compile(r"[{}\[\]();=<>\\|$#@*_+~^&]|//")
@@ -123,9 +126,8 @@ def _candidates(
                 continue
             seen.add(shown)
             terms = words(shown)
-            prior = float(weights[source]) * _prior(sentence, tokens, place)
-            if not topic.isdisjoint(terms[:_OPENING]):
-                prior *= 1.4
+            on_topic = not topic.isdisjoint(terms[:_SUBJECT])
+            prior = float(weights[source]) * _prior(sentence, tokens, place, on_topic=on_topic)
             rank = 1 if rank == 0 and prior < _LEAST_PRIOR else rank
             found = _Candidate(source, sentence.start, sentence.end, shown, tokens, Counter(terms), prior)
             ranked[rank].append(found)
@@ -154,20 +156,24 @@ def _looks_like_code(shown: str) -> bool:
     return len(_SYMBOL.findall(bare)) > 0.05 * len(bare)
 
 
-def _prior(sentence: ReadSentence, tokens: int, place: int) -> float:
-    """Worth most: what opens its text, stands by itself, and says what something is."""
+def _prior(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -> float:
+    """Worth most: what opens its text, stands by itself, and says what the subject of its heading is."""
     shown = sentence.shown
     lower = shown.lower()
     opening = _PLAIN_WORD.findall(lower[:120])[:_OPENING] or [""]
     prior = 1.0 + 0.5 / (1 + place)
     if opening[0] in NARRATING or lower.startswith(NARRATING_BEGINNINGS):
         prior *= 0.6
+    elif opening[0] in SUBORDINATE or lower.startswith(SUBORDINATE_BEGINNINGS):
+        prior *= 0.8
     elif not DEFINING.isdisjoint(opening[1:]) or any(part in shown for part in DEFINING_PARTS):
+        prior *= 1.6 if on_topic else 1.3
+    if on_topic:
         prior *= 1.3
     if opening[0] in LEANING or lower.startswith(LEANING_BEGINNINGS):
         prior *= 0.5
     if not POINTING.isdisjoint(_PLAIN_WORD.findall(lower)) or any(part in lower for part in POINTING_PARTS):
-        prior *= 0.6
+        prior *= 0.5
     if shown.rstrip("\"'”’)」』）")[-1:] in "?？؟!！":
         prior *= 0.5
     if sentence.kind == "item":

@@ -17,8 +17,8 @@ from utils.words import fold, stem
 MAX_TITLE = 32
 UNTITLED = "Untitled"
 
-# A heading names a group when it stands over more than this share of its texts. Each level down makes it worth so much more: a deep
-# heading over 75 % of the texts says more about them than the document's title, which the group's siblings share.
+# A heading names a group when it stands over more than this share of its texts. Each level down makes it worth so much
+# more: a deep heading over 75 % of the texts says more than the document's title, which the group's siblings share.
 _COMMON = 0.5
 _SECOND_CHOICE = 0.25
 _DEPTH_BONUS = 0.6

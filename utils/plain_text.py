@@ -9,7 +9,7 @@ _LITERAL = re.compile(r"\\([!-/:-@\[-`{-~])|(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTAL
 _HELD = re.compile("\x00(\\d+)\x00")
 _BARE_LINK = re.compile(r"<((?:https?:|mailto:)[^\s<>]+)>")
 _NOISE = re.compile(
-    r"<!--.*?-->|</?[a-zA-Z][^<>]*>"  # comments and tags
+    r"<!--(?:(?!<!--).)*?-->|</?[a-zA-Z][^<>]*>"  # comments and tags
     r"|!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])"  # pictures
     r"|\[\^[^\[\]]*\]"  # footnote marks
     r"|\{[:#.][^{}]*\}"  # attributes

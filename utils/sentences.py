@@ -40,11 +40,11 @@ _RULER = re.compile(r"(?:[-*_][ \t]*){3,}$")
 _UNDERLINE = re.compile(r"(?:=+|-+)$")
 _OTHER = re.compile(
     r"<(?!https?:|[^>]*@)"  # HTML, but no autolink
-    r"|(?:\[?!\[[^\]]*\]\([^)]*\)\S*\s*)+$"  # images alone
+    r"|(?:\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?\s*)+$"  # images alone, or as links
     r"|\[(?!\^)[^\]]+\]:\s"  # a link's definition
     r"|\[!\w+\]$|:::|///|\{\{?[#%*<]|\{\{"  # admonitions and directives of documentation generators
 )
-_TITLE_MARKS = re.compile(r"[ \t]*(?:\{[^}]*\})?[ \t]*#*[ \t]*$")
+_ATTRIBUTES = re.compile(r"\{[^{}]*\}$")
 # A line of prose begins with a letter nearly always; only these first characters need a closer look.
 _SUSPECT = frozenset("`~-*+•#>|<![:/{=_0123456789")
 
@@ -148,11 +148,11 @@ class _Scanner:
             yield from self._close()
         elif kind := self._line_kind(content):
             yield from self._close()
-            heading = _HEADING.match(content) if kind == "heading" else None
-            if heading:
-                marks = _TITLE_MARKS.search(content, heading.end())
-                start, end = start + heading.end(), start + (marks.start() if marks else len(content))
+            if kind == "heading":
                 self._in_list = False
+                title = _title(content)
+                start += content.index(title, len(content) - len(content.lstrip("#")))
+                end = start + len(title)
             if end > start:
                 yield _Block(start, end, kind)
         elif item := _ITEM.match(content):
@@ -206,3 +206,12 @@ class _Scanner:
         if self._open is not None:
             yield self._open
             self._open = None
+
+
+def _title(line: str) -> str:
+    """The words of `# words {#anchor} ##`."""
+    words = line.lstrip("#").strip()
+    closed = words.rstrip("#")
+    if closed != words and (not closed or closed[-1].isspace()):
+        words = closed.rstrip()
+    return _ATTRIBUTES.sub("", words).rstrip()

@@ -114,7 +114,9 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "dataset_id", "doc_id", name="pk_documents"),
-        sa.UniqueConstraint("tenant_id", "dataset_id", "identity_hash", name="uq_documents_identity"),
+        sa.UniqueConstraint(
+            "tenant_id", "dataset_id", "identity_hash", name="uq_documents_tenant_id_dataset_id_identity_hash"
+        ),
     )
     op.create_index("ix_documents_checksum", "documents", ["tenant_id", "dataset_id", "checksum"], unique=False)
     op.create_index("ix_documents_doc_id", "documents", ["tenant_id", "doc_id"], unique=False)
@@ -276,7 +278,13 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "version_id", name="pk_document_versions"),
-        sa.UniqueConstraint("tenant_id", "dataset_id", "doc_id", "number", name="uq_document_versions_number"),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "dataset_id",
+            "doc_id",
+            "number",
+            name="uq_document_versions_tenant_id_dataset_id_doc_id_number",
+        ),
     )
     op.create_index(
         "uq_document_versions_ready",
@@ -323,7 +331,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "chunk_id", name="pk_chunks"),
-        sa.UniqueConstraint("tenant_id", "version_id", "idx", name="uq_chunks_idx"),
+        sa.UniqueConstraint("tenant_id", "version_id", "idx", name="uq_chunks_tenant_id_version_id_idx"),
     )
     op.create_table(
         "tree_nodes",

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -46,12 +47,15 @@ class Vector(UserDefinedType[Any]):
         return "vector"
 
 
+ischema_names["vector"] = Vector
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(referred_table_name)s",
-            "uq": "uq_%(table_name)s_%(constraint_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
@@ -93,7 +97,7 @@ class ApiKey(Base):
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "key_id"),
         tenant_of("tenants", ondelete="CASCADE"),
-        UniqueConstraint("secret_hash", name="secret_hash"),
+        UniqueConstraint("secret_hash"),
     )
 
     tenant_id: Mapped[str]
@@ -144,7 +148,7 @@ class Document(Base):
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "dataset_id", "doc_id"),
         tenant_of("datasets", "dataset_id", ondelete="CASCADE"),
-        UniqueConstraint("tenant_id", "dataset_id", "identity_hash", name="identity"),
+        UniqueConstraint("tenant_id", "dataset_id", "identity_hash"),
         Index("ix_documents_doc_id", "tenant_id", "doc_id"),
         Index("ix_documents_checksum", "tenant_id", "dataset_id", "checksum"),
     )
@@ -174,7 +178,7 @@ class DocumentVersion(Base):
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "version_id"),
         tenant_of("documents", "dataset_id", "doc_id", ondelete="CASCADE"),
-        UniqueConstraint("tenant_id", "dataset_id", "doc_id", "number", name="number"),
+        UniqueConstraint("tenant_id", "dataset_id", "doc_id", "number"),
         # One version serves; the next takes over in the transaction that supersedes it.
         Index(
             "uq_document_versions_ready",
@@ -215,7 +219,7 @@ class Chunk(Base):
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "chunk_id"),
         tenant_of("document_versions", "version_id", ondelete="CASCADE"),
-        UniqueConstraint("tenant_id", "version_id", "idx", name="idx"),
+        UniqueConstraint("tenant_id", "version_id", "idx"),
         CheckConstraint("start_char >= 0 and end_char > start_char", name="span"),
     )
 

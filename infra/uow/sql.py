@@ -79,6 +79,9 @@ class SqlUnitOfWork:
     async def __aenter__(self) -> Self:
         try:
             await self._connection.start()
+        except (sa_exc.DBAPIError, sa_exc.TimeoutError, OSError, TimeoutError) as error:
+            raise DatabaseUnavailable from error
+        try:
             if self._snapshot:
                 await self._connection.execute(text("set transaction isolation level repeatable read, read only"))
             # SQLAlchemy sends BEGIN with its own first statement. A raw COPY that came before one would be outside of
@@ -86,7 +89,7 @@ class SqlUnitOfWork:
             await self._connection.execute(
                 text("select set_config('raptor.tenant_id', :tenant, true)"), {"tenant": self._tenant}
             )
-        except (sa_exc.DBAPIError, sa_exc.TimeoutError, OSError, TimeoutError) as error:
+        except sa_exc.DBAPIError as error:
             await self._connection.close()
             raise DatabaseUnavailable from error
         bound = self._bind(self._connection, self._tenant)

@@ -28,6 +28,8 @@ def pack(
     `depths` has the depth of each section; `overlap_of` says how many characters a chunk would reach back that begins
     with the atom at a place.
     """
+    if not atoms:
+        return []
     kept = _candidates(atoms, size)
     search = _Search(
         size=size,

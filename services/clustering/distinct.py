@@ -37,9 +37,17 @@ class Distinct(NamedTuple):
 
 
 def distinct_rows(rows: FloatArray) -> Distinct:
-    """Which of (n, d) unit rows are distinct, by their places on a few random lines."""
+    """Which of (n, d) unit rows are distinct."""
+    return distinct_places(places(rows))
+
+
+def places(rows: FloatArray) -> IntArray:
+    """Where unit rows fall on a few random lines (n, LINES): equal rows in equal places, others hardly ever."""
     lines = np.random.default_rng(0).standard_normal((rows.shape[1], LINES)).astype(np.float32)
-    places = np.round((rows @ lines) / GRID).astype(np.int64)
+    return np.asarray(np.round((rows @ lines) / GRID), np.int64)
+
+
+def distinct_places(places: IntArray) -> Distinct:
     _, first, of = np.unique(places, axis=0, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     return Distinct(np.sort(first), rank[of.reshape(-1)])

@@ -1,8 +1,8 @@
 """RAPTOR's clustering (arXiv 2401.18059, section 3), built for speed: UMAP, then a full-covariance mixture with k by
 BIC, over the whole level and again within each global cluster; membership is soft.
 
-The level is reduced to its first principal components where it is large, neighbours are exact there, and the global
-stage of a very large level sees a sample of landmarks. The local stages are independent of each other and run in the
+The level is reduced to its first principal components, neighbours are exact there, and the global stage of a large
+level sees a sample of landmarks. The local stages are independent of each other and run in the
 process pool; what each computes depends on its own nodes and a seed of its own, so that the number of processes and
 the order in which they finish change nothing. The compiled loops are imported where they run: the process that awaits
 them never loads a compiler.
@@ -20,16 +20,15 @@ from numpy.typing import NDArray
 
 from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_blocks, unit_rows
-from services.clustering.distinct import Distinct, distinct_rows
+from services.clustering.distinct import LINES, Distinct, distinct_places, places
 from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams, LevelTooLarge
 from services.clustering.matrix import FloatArray, IntArray, Matrix
 from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread
 
 MOST_NODES = 1_000_000
-PROJECTED_FROM = 2048  # nodes, from which the level is reduced to
-COMPONENTS = 128  # principal components
-AXES_SAMPLE = 20_000  # rows that the components are found from
+COMPONENTS = 128  # principal components that neighbours are sought in
+AXES_SAMPLE = 20_000  # rows that the components are found from, in a larger level
 MOST_NEIGHBORS = 30  # of the global graph: more cost time and change nothing that was measured
 GLOBAL_EPOCHS, LOCAL_EPOCHS = 200, 150
 LANDMARKS = 4096  # of the global stage, for levels of more than half as many again
@@ -80,18 +79,22 @@ async def group(frontier: Frontier, params: GroupingParams, compute: Compute) ->
 
 @one_thread
 def reduced_rows(vectors: Matrix, positions: IntArray, seed: int) -> tuple[FloatArray, Distinct]:
-    """Unit rows in the order of `positions`: the vectors themselves, or for a large level their first components."""
-    n, d = vectors.shape
-    if n < PROJECTED_FROM or d <= COMPONENTS:
-        rows = unit_rows(vectors, positions)
-        return rows, distinct_rows(rows)
-    sample = np.sort(np.random.default_rng(seed).choice(n, min(n, AXES_SAMPLE), replace=False))
-    axes = principal_axes(unit_rows(vectors, positions[sample]), COMPONENTS, seed)
+    """The first principal components of the unit vectors, in the order of `positions` and scaled to norm 1 again.
+
+    What all the vectors share goes with the mean: groups come out a little closer than from the vectors themselves.
+    """
+    n = len(positions)
+    sample = positions
+    if n > AXES_SAMPLE:
+        sample = positions[np.sort(np.random.default_rng(seed).choice(n, AXES_SAMPLE, replace=False))]
+    axes = principal_axes(unit_rows(vectors, sample), COMPONENTS, seed)
     rows = np.empty((n, axes.axes.shape[1]), np.float32)
+    on_lines = np.empty((n, LINES), np.int64)
     for start, block in unit_blocks(vectors, positions):
-        rows[start : start + len(block)] = axes.project(block)
+        some = slice(start, start + len(block))
+        rows[some], on_lines[some] = axes.project(block), places(block)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return rows, distinct_rows(rows)
+    return rows, distinct_places(on_lines)
 
 
 @one_thread

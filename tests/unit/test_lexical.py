@@ -21,6 +21,7 @@ TEXTS = [
     "Ownership is a set of rules that govern how a Rust program manages memory.",
     "Quyền sở hữu là một tập quy tắc.",
     "所有权是一组规则。",
+    "tree tree tree tree leaf leaf root",
     "",
     "!?",
     "The of and",
@@ -36,7 +37,7 @@ def test_vectors_are_the_stored_ones_bit_by_bit() -> None:
     """Another digest is another space: then the model's name has to change with it."""
     assert LexicalEmbedder.space.name == "builtin/lexical-1"
     digest = hashlib.sha256(lexical_vectors(TEXTS).tobytes()).hexdigest()
-    assert digest == "5b6aa59effd1e5a8b4b92a9d9dd99327cc00f7470763bcd2811671018479d6bf"
+    assert digest == "fa705b566e824448d852bc377cd5a9baba3054453a8f6fb145eda0a7fd05369d"
 
 
 def test_a_vector_does_not_depend_on_its_company() -> None:

@@ -60,6 +60,14 @@ def test_blocks_of_markdown_are_units() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [("# C# and F#", "C# and F#"), ("## Über {#x} ##", "Über"), ("### Set # not", "Set # not"), ("# # a", "# a")],
+)
+def test_a_heading_is_its_words(line: str, title: str) -> None:
+    assert kinds(line) == [("heading", title)]
+
+
 def test_an_underlined_heading_is_a_heading() -> None:
     assert kinds("Title\n=====\n\nText.") == [("heading", "Title"), ("prose", "Text.")]
 

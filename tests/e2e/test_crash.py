@@ -1,0 +1,152 @@
+"""Kill -9 of the worker at each commit boundary of an upload and its build: whatever was going on, the job ends well
+after a restart, no document is lost, no chunk is there twice, and readers had a complete tree all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.container import Container
+from infra.compute import ProcessPool
+from tests.client import ApiClient
+from tests.conftest import running_worker
+from tests.factories import handbook
+
+# Each boundary of the first upload to a dataset with a tree. Held against what a whole run passes.
+POINTS = [
+    f"{side}:{write}"
+    for write in (
+        "jobs.claim",
+        "documents.add_chunks",
+        "vectors.reuse",
+        "vectors.add",
+        "jobs.request_build",
+        "trees.begin",
+        "trees.clear_away",
+        "trees.plan_level",
+        "trees.write_level",
+        "jobs.succeed",
+    )
+    for side in ("before", "after")
+]
+
+
+@asynccontextmanager
+async def worker_process(database_url: str, point: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPTOR_")} | {
+        "DATABASE_URL": database_url,
+        "RAPTOR_WORKER_PROCESSES": "1",
+        "RAPTOR_WORKER_POLL_SECONDS": "0.05",
+        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
+        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
+        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
+        "RAPTOR_TREE_GROUPER": "contiguous",
+        "RAPTOR_LOG_FOLDER": "logs",
+        "RAPTOR_LOG_LEVEL": "WARNING",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.e2e.dying_worker",
+        *([point] if point else []),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.communicate(), 20)
+            except TimeoutError:
+                process.kill()
+        await process.communicate()
+
+
+async def state_of(database_url: str) -> dict[str, Any]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return {
+            "documents": await connection.fetchval("select count(*) from documents"),
+            "chunks": await connection.fetchval("select count(*) from chunks"),
+            "twice": await connection.fetchval(
+                "select count(*) - count(distinct (version_id, idx)) from chunks"
+            ),
+            "without vector": await connection.fetchval(
+                "select count(*) from chunks c where not exists (select from embeddings e where e.owner_id = c.chunk_id)"
+            ),
+            "trees": await connection.fetchval("select count(*) from trees where state = 'live'"),
+            "unwritten": await connection.fetchval(
+                "select count(*) from tree_nodes n join trees t using (tenant_id, tree_id)"
+                " where t.state = 'live' and n.level > 0 and n.text is null"
+            ),
+            "secrets": await connection.fetchval("select count(*) from job_secrets"),
+        }
+    finally:
+        await connection.close()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_worker_that_is_killed_loses_nothing(
+    point: str, api: ApiClient, container: Container, database_url: str, pool: ProcessPool
+) -> None:
+    settings = container.settings.model_copy(
+        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
+    )
+    async with running_worker(settings, database_url, pool):
+        first = await api.ingest(handbook(2), name="first.md")
+
+    sent = await api.submit(handbook(3), name="second.md")
+    async with worker_process(database_url, point) as worker:
+        async with asyncio.timeout(60):
+            assert await worker.wait() == -signal.SIGKILL
+
+    found = await api.retrieve("honey in the hive")
+    assert found["results"]
+    after_all = point == "after:jobs.succeed"
+    assert (found["tree_id"] == first["tree_id"]) is not after_all
+
+    async with running_worker(settings, database_url, pool):
+        assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
+    state = await state_of(database_url)
+    assert state == {
+        "documents": 2,
+        "chunks": state["chunks"],
+        "twice": 0,
+        "without vector": 0,
+        "trees": 1,
+        "unwritten": 0,
+        "secrets": 0,
+    }
+    tree = await api.data("/v1/datasets/ds/tree", limit=500)
+    assert sum(node["level"] == 0 for node in tree["items"]) == state["chunks"]
+
+
+@pytest.mark.timeout(120)
+async def test_these_are_all_the_points_that_a_run_passes(
+    api: ApiClient, container: Container, database_url: str, pool: ProcessPool
+) -> None:
+    settings = container.settings.model_copy(
+        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
+    )
+    async with running_worker(settings, database_url, pool):
+        await api.ingest(handbook(2), name="first.md")
+    sent = await api.submit(handbook(3), name="second.md")
+    async with worker_process(database_url) as worker:
+        assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
+        await asyncio.sleep(0.5)
+        worker.send_signal(signal.SIGTERM)
+        output, _ = await worker.communicate()
+    passed = {line for line in output.decode().split() if not line.endswith(":")}
+    assert passed == set(POINTS)
