@@ -173,7 +173,7 @@ def lost(source: str, spans: Sequence[Span]) -> int:
 
 def table(results: Sequence[Result]) -> Iterator[str]:
     """A Markdown table."""
-    yield "| corpus | chunker | MB/CPU s | chunks | p10/50/90/max | short | headings torn | fences torn | in one | lost |"
+    yield "| corpus | chunker | MB/s | chunks | p10/50/90/max | short | headings torn | fences torn | in one | lost |"
     yield "|" + " --- |" * 10
     for result in results:
         lengths = f"{result.p10} / {result.p50} / {result.p90} / {result.max}"

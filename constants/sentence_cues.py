@@ -20,9 +20,12 @@ nhưng bu ancak ama böylece यह ये लेकिन इसलिए
 _LEANING_BEGINNINGS = """
 for example|for instance|in this|in that|in these|in addition|in other words|as a result|because of|by contrast
 zum beispiel|par exemple|por ejemplo|por exemplo|например|tuy nhiên|do đó|điều này|sau đó|vì vậy
-这|這|那|它|因此|所以|但|然而|此外|不过|不過|然后|然後|例如|接着|接著
-これ|それ|この|その|しかし|また|そして|ただし|そのため|例えば|たとえば|つまり
+这|這|那|它|他|她|因此|所以|但|然而|此外|不过|不過|然后|然後|例如|接着|接著
+彼|これ|それ|この|その|しかし|また|そして|ただし|そのため|例えば|たとえば|つまり
 이것|이는|그러나|하지만|그리고|그래서|또한|예를
+"""
+_ALSO = """
+also too again however therefore auch également aussi también também также також
 """
 _NARRATING = """
 we i you our my your let suppose imagine remember
@@ -31,7 +34,8 @@ wir ich unser unsere mein nous je vous notre mon nosotros nuestro nuestra мы �
 _SUBORDINATE = """
 if when while because since although though even as after before unless once whenever whether until during despite given
 to in for by with without using instead rather just like unlike
-wenn weil da obwohl während nachdem bevor si lorsque quand comme bien pour dans cuando aunque mientras para se quando embora
+wenn weil da obwohl während nachdem bevor si lorsque quand comme bien pour dans
+cuando aunque mientras para se quando embora
 если когда хотя чтобы для якщо коли щоб khi nếu để trong
 """
 _SUBORDINATE_BEGINNINGS = """
@@ -52,6 +56,9 @@ LEANING = frozenset(_LEANING.split())
 """First words that lean on a sentence before, which may not be there, or on a heading, as a parameter's description."""
 
 LEANING_BEGINNINGS = tuple(_LEANING_BEGINNINGS.strip().replace("\n", "|").split("|"))
+
+ALSO = frozenset(_ALSO.split())
+"""Words that lean on a sentence before when they stand second or third."""
 
 NARRATING = frozenset(_NARRATING.split())
 """First words of a step in a walk-through, told to "you" or by "us"."""

@@ -223,7 +223,7 @@ class TreeBuilder:
         members = member_positions(below, planned)
         prompts = [Prompt(position, int(below.frontier.tokens[rows].sum())) for position, rows in enumerate(members)]
         before = {
-            position: Summary(found.title, found.text, found.meta, Usage())
+            position: Summary((found.title,), found.text, found.meta, Usage())
             for position, node in enumerate(planned)
             if (found := written.get(node.node_id)) is not None
         }
@@ -254,7 +254,7 @@ class TreeBuilder:
         return [
             SummaryRequest(
                 texts=tuple(texts[int(row)] for row in rows),
-                heading_paths=tuple(below.frontier.paths[row] for row in rows),
+                heading_paths=tuple(below.paths[row] for row in rows),
                 token_budget=build.params.grouping.token_budget,
                 max_tokens=build.params.summary_tokens,
             )

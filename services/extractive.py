@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from constants.sentence_cues import (
+    ALSO,
     DEFINING,
     DEFINING_PARTS,
     LEANING,
@@ -28,7 +29,7 @@ from constants.sentence_cues import (
     SUBORDINATE,
     SUBORDINATE_BEGINNINGS,
 )
-from services.key_phrases import title_of
+from services.key_phrases import titles_of
 from utils.sentences import ReadSentence, read_sentences
 from utils.tokens import estimate_tokens, truncate_to_tokens
 from utils.words import words
@@ -62,9 +63,13 @@ class ExtractiveSummary:
     `text` shows the picks without link targets, emphasis and line breaks; its words are the source's.
     """
 
-    title: str
+    titles: tuple[str, ...]
     text: str
     picks: tuple[tuple[int, int, int], ...]
+
+    @property
+    def title(self) -> str:
+        return self.titles[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,11 @@ def summarise(
     token_budget: int,
     heading_paths: Sequence[tuple[str, ...]] = (),
     vectors: FloatArray | None = None,
-    avoid: Collection[str] = (),
 ) -> ExtractiveSummary:
-    """A title of at most 32 characters and a summary of at most `token_budget` estimated tokens.
+    """Titles of at most 32 characters, the best first, and a summary of at most `token_budget` estimated tokens.
 
     `heading_paths` are the titles above each text, outermost first. `vectors` (n, d), a unit row a text, favour texts
-    near their mean. `avoid` are titles of siblings. The text is empty only where all texts are blank.
+    near their mean. The text is empty only where all texts are blank.
     """
     read = [read_sentences(text) for text in texts]
     paths = heading_paths or [()] * len(texts)
@@ -99,7 +103,7 @@ def summarise(
     candidates = _strongest(_candidates(read, paths, weights, token_budget))
     chosen = _choose(candidates, token_budget) or _cut_beginning(texts, token_budget)
     return ExtractiveSummary(
-        title=title_of(read, paths, avoid),
+        titles=titles_of(read, paths),
         text=_printed(chosen),
         picks=tuple((pick.source, pick.start, pick.end) for pick in chosen),
     )
@@ -146,14 +150,14 @@ def _rank(sentence: ReadSentence, tokens: int) -> int | None:
         return None
     if sentence.kind not in ("prose", "item") or letters < 0.5 * len(shown) or _looks_like_code(shown):
         return 2
-    whole = _TERMINATED.search(shown) and not shown[0].islower() and shown.count("(") == shown.count(")")
-    return 0 if tokens >= 6 and whole else 1
+    whole = shown.count("(") == shown.count(")") and shown.count('"') % 2 == 0 and not shown[0].islower()
+    return 0 if tokens >= 6 and whole and _TERMINATED.search(shown) else 1
 
 
 def _looks_like_code(shown: str) -> bool:
     """Lines of code reach us as prose where a chunk begins within a code block."""
     bare = _CODE_SPAN.sub("", shown)
-    return len(_SYMBOL.findall(bare)) > 0.05 * len(bare)
+    return len(_SYMBOL.findall(bare)) > 0.05 * len(bare) or bare.startswith(("//", "/*")) or '">' in bare
 
 
 def _prior(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -> float:
@@ -170,7 +174,7 @@ def _prior(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -
         prior *= 1.6 if on_topic else 1.3
     if on_topic:
         prior *= 1.3
-    if opening[0] in LEANING or lower.startswith(LEANING_BEGINNINGS):
+    if opening[0] in LEANING or lower.startswith(LEANING_BEGINNINGS) or not ALSO.isdisjoint(opening[1:3]):
         prior *= 0.5
     if not POINTING.isdisjoint(_PLAIN_WORD.findall(lower)) or any(part in lower for part in POINTING_PARTS):
         prior *= 0.5

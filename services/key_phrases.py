@@ -15,6 +15,8 @@ from utils.sentences import ReadSentence
 from utils.words import fold, stem
 
 MAX_TITLE = 32
+MOST_TITLES = 4  # that a group can be given, so that its siblings may have others
+MOST_TITLES = 4
 UNTITLED = "Untitled"
 
 # A heading names a group when it stands over more than this share of its texts. Each level down makes it worth so much
@@ -49,26 +51,34 @@ _NUMBERED = re.compile(
 )
 
 
-def title_of(
-    texts: Sequence[Sequence[ReadSentence]],
-    heading_paths: Sequence[tuple[str, ...]] = (),
-    avoid: Collection[str] = (),
-) -> str:
-    """At most 32 characters; never empty, a bare stop word or a number, and none of `avoid`.
+def titles_of(
+    texts: Sequence[Sequence[ReadSentence]], heading_paths: Sequence[tuple[str, ...]] = (), most: int = MOST_TITLES
+) -> tuple[str, ...]:
+    """At least one title and at most `most`, the best first, all different: each has at most 32 characters and is
+    never a bare stop word or a number.
 
     `heading_paths` are the titles above each text, outermost first; they may be left out.
     """
     texts = [sentences[:_MOST_SENTENCES] for sentences in texts]
-    taken = {fold(title) for title in avoid}
-    first = ""
+    found: dict[str, str] = {}
     for candidate in chain(_common_headings(heading_paths), _key_phrases(texts, heading_paths), _beginnings(texts)):
         title = shortened(candidate)
-        if not _says_something(title):
-            continue
-        if fold(title) not in taken:
-            return title
-        first = first or title
-    return _numbered(first or UNTITLED, taken)
+        if _says_something(title):
+            found.setdefault(fold(title), title)
+        if len(found) == most:
+            break
+    return tuple(found.values()) or (UNTITLED,)
+
+
+def distinct_titles(choices: Sequence[Sequence[str]]) -> list[str]:
+    """One title of each sequence, the best that none before it has: neighbours in an outline can be told apart."""
+    taken: set[str] = set()
+    titles = []
+    for choice in choices:
+        title = next((title for title in choice if fold(title) not in taken), None) or _numbered(choice[0], taken)
+        taken.add(fold(title))
+        titles.append(title)
+    return titles
 
 
 def shared_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

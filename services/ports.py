@@ -70,7 +70,7 @@ class ChatModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SummaryRequest:
-    """A group to be summarised: its texts in reading order, the heading path of each (empty above the leaves).
+    """A group to be summarised: its texts in reading order, and for each the titles of what it belongs to.
 
     The texts together are cut to `token_budget`, the summary has at most `max_tokens`.
     """
@@ -83,9 +83,10 @@ class SummaryRequest:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`title` has at most 32 characters. `meta` carries `summary_kind` and whatever a reader should be warned of."""
+    """`titles` have at most 32 characters, the best first: which one is taken depends on those of the siblings.
+    `meta` carries `summary_kind` and whatever a reader should be warned of."""
 
-    title: str
+    titles: tuple[str, ...]
     text: str
     meta: JsonObject
     usage: Usage

@@ -12,6 +12,7 @@ import numpy as np
 
 from services.clustering import Frontier, Group, Grouping, GroupingStats, Matrix
 from services.domain import Edge, JsonObject, Leaf, PlannedNode, WrittenNode
+from services.key_phrases import distinct_titles, shared_path
 from services.write_level import LevelText
 from utils.hashing import digest_of, stable_uuid
 from utils.tokens import estimate_tokens
@@ -23,14 +24,18 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 class Level:
     """The nodes of one level as the next is made from them; position i of every field tells of node i.
 
-    `leaves` are the leaves under each node, as ascending positions in the build's reading order. `text` is None for
-    the leaves themselves: there may be a hundred thousand, and the database has them.
+    `leaves` are the leaves under each node, as ascending positions in the build's reading order. `paths` are where a
+    node belongs: a leaf's heading path, a summary's own title under what its children's paths share. `titles` are
+    distinct within the level, and `text` is what was written; leaves have neither: there may be a hundred thousand,
+    and the database has their text.
     """
 
     number: int
     node_ids: Sequence[UUID]
     frontier: Frontier
     leaves: Sequence[Positions]
+    paths: Sequence[tuple[str, ...]]
+    titles: Sequence[str]
     text: LevelText | None = None
     committed: bool = True
 
@@ -50,6 +55,8 @@ def leaf_level(leaves: Sequence[Leaf], vectors: Matrix) -> Level:
             paths=[leaf.heading_path for leaf in leaves],
         ),
         leaves=[np.array([position], np.int64) for position in range(len(leaves))],
+        paths=[leaf.heading_path for leaf in leaves],
+        titles=(),
     )
 
 
@@ -97,6 +104,7 @@ def next_level(
 ) -> Level:
     text.vectors.tofile(vectors_path)
     members = member_positions(below, planned)
+    titles = distinct_titles([summary.titles for summary in text.summaries])
     return Level(
         number=below.number + 1,
         node_ids=[node.node_id for node in planned],
@@ -108,6 +116,10 @@ def next_level(
             paths=[()] * len(planned),
         ),
         leaves=[np.unique(np.concatenate([below.leaves[row] for row in rows])) for rows in members],
+        paths=[
+            (*shared_path([below.paths[row] for row in rows]), title) for rows, title in zip(members, titles, strict=True)
+        ],
+        titles=titles,
         text=text,
         committed=committed,
     )
@@ -119,13 +131,13 @@ def written_nodes(level: Level, leaves: Sequence[Leaf]) -> list[WrittenNode]:
         WrittenNode(
             node_id=node_id,
             chunk_ids=tuple(leaves[position].chunk_id for position in under),
-            title=summary.title,
+            title=title,
             text=summary.text,
             token_cnt=int(tokens),
             meta=summary.meta,
         )
-        for node_id, under, summary, tokens in zip(
-            level.node_ids, level.leaves, level.text.summaries, level.frontier.tokens, strict=True
+        for node_id, under, title, summary, tokens in zip(
+            level.node_ids, level.leaves, level.titles, level.text.summaries, level.frontier.tokens, strict=True
         )
     ]
 

@@ -115,7 +115,7 @@ class LevelWriter:
             vectors = dict(known)
             if fresh:
                 began = time.monotonic()
-                texts = [[embedded_text(level.summaries[positions[place]])] for place in fresh]
+                texts = [[level.summaries[positions[place]].text] for place in fresh]
                 answer = await self.embedder.embed(texts, kind="document")
                 level.embed_latencies_s.append(time.monotonic() - began)
                 level.usage += answer.usage
@@ -127,7 +127,7 @@ class LevelWriter:
             await self.progress(len(positions))
 
 
-NOT_WRITTEN = Summary(title="", text="", meta={}, usage=Usage())
+NOT_WRITTEN = Summary(titles=(), text="", meta={}, usage=Usage())
 
 
 async def full_batches(arrived: asyncio.Queue[int], total: int) -> AsyncIterator[list[int]]:
@@ -142,9 +142,5 @@ async def full_batches(arrived: asyncio.Queue[int], total: int) -> AsyncIterator
             batch = []
 
 
-def embedded_text(summary: Summary) -> str:
-    return f"{summary.title}\n\n{summary.text}"
-
-
 def summary_key(space: EmbeddingSpace, summary: Summary) -> bytes:
-    return content_key("embedding", space.name, embedded_text(summary))
+    return content_key("embedding", space.name, summary.text)

@@ -18,11 +18,11 @@ class ExtractiveSummarizer:
         self.concurrency = 2 * (os.cpu_count() or 1)
 
     async def summarize(self, request: SummaryRequest) -> Summary:
-        title, text = await self._compute(summary_of, request)
-        return Summary(title, text, {"summary_kind": "extractive"}, Usage())
+        titles, text = await self._compute(summary_of, request)
+        return Summary(titles, text, {"summary_kind": "extractive"}, Usage())
 
 
-def summary_of(request: SummaryRequest) -> tuple[str, str]:
+def summary_of(request: SummaryRequest) -> tuple[tuple[str, ...], str]:
     """Runs in the process pool."""
     found = summarise(request.texts, token_budget=request.max_tokens, heading_paths=request.heading_paths)
-    return found.title, found.text
+    return found.titles, found.text

@@ -37,18 +37,17 @@ def chunk_markdown(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFA
     chunks = pack(
         atoms, depths, size, lambda place: atoms[place].start - overlap_start(document, atoms, place, overlap)
     )
-    return [_span(document, atoms, first, last, size, overlap) for first, last in chunks]
-
-
-def _span(
-    document: MarkdownDocument, atoms: Sequence[Atom], first: int, last: int, size: int, overlap: int
-) -> ChunkSpan:
-    core, end = atoms[first].start, atoms[last - 1].end
-    start = overlap_start(document, atoms, first, min(overlap, size - (end - core)))
-    meta = _continuation(document, atoms[first], size)
-    if start < core:
-        meta["overlap"] = core - start
-    return ChunkSpan(start, end, _heading_path(document, atoms[first:last]), meta)
+    spans: list[ChunkSpan] = []
+    before = -1
+    for first, last in chunks:
+        core, end = atoms[first].start, atoms[last - 1].end
+        # It gives way to the size, and leaves the chunk before something of its own.
+        reach = min(overlap, size - (end - core), core - before - 1)
+        start = overlap_start(document, atoms, first, reach)
+        meta = _continuation(document, atoms[first], size) | ({"overlap": core - start} if start < core else {})
+        spans.append(ChunkSpan(start, end, _heading_path(document, atoms[first:last]), meta))
+        before = core
+    return spans
 
 
 def _continuation(document: MarkdownDocument, atom: Atom, size: int) -> dict[str, Any]:

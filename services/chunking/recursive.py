@@ -25,7 +25,7 @@ def chunk_recursive(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEF
     check_parameters(size, overlap)
     spans: list[ChunkSpan] = []
     for core, end in _cores(source, size - overlap):
-        start = _word_start(source, spans[-1].start if spans else core, core, overlap) if spans else core
+        start = _word_start(source, spans[-1].start + 1, core, overlap) if spans else core
         spans.append(ChunkSpan(start, end, (), {"overlap": core - start} if start < core else {}))
     return spans
 

@@ -53,7 +53,7 @@ async def test_a_job_and_its_place_in_the_queue_are_there_together_or_not_at_all
         await work.jobs.start(BUILD)
     async with container.engine.connect() as connection:
         for table in ("datasets", "jobs", "procrastinate_jobs"):
-            assert await connection.scalar(text(f"select count(*) from {table}")) == 0  # noqa: S608
+            assert await connection.scalar(text(f"select count(*) from {table}")) == 0
 
 
 async def test_the_job_of_a_dead_worker_is_taken_up_by_another(

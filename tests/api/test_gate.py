@@ -117,7 +117,7 @@ async def test_tenants_do_not_see_each_other(container: Container) -> None:
 async def test_a_service_that_others_reach_answers_nobody_without_a_key(container: Container) -> None:
     """It refuses to start so; this is for keys that are revoked while it runs."""
     settings = container.settings.model_copy(
-        update={"http": container.settings.http.model_copy(update={"host": "0.0.0.0"})}  # noqa: S104
+        update={"http": container.settings.http.model_copy(update={"host": "0.0.0.0"})}
     )
     opened = Container(settings, container.engine, container.services, container.access, container.health)
     async with api_client(opened) as client:

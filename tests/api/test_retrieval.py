@@ -166,7 +166,7 @@ async def test_a_hard_delete_leaves_no_word_of_the_document(api: ApiClient, data
     connection = await asyncpg.connect(database_url)
     try:
         for table, column in (("documents", "text"), ("document_versions", "text"), ("chunks", "text"), ("tree_nodes", "text")):
-            query = f"select count(*) from {table} where {column} ilike '%honey%'"  # noqa: S608
+            query = f"select count(*) from {table} where {column} ilike '%honey%'"
             assert await connection.fetchval(query) == 0, table
     finally:
         await connection.close()

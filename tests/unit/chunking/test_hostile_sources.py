@@ -20,7 +20,7 @@ SOURCES = {
     "a word under blank lines": "\n" * 1_000_000 + "word",
     "a table of 10,000 rows": "|a|b|\n|-|-|\n" + "|1|2|\n" * 10_000,
     "a table of 5,000 columns": "|" + "a|" * 5_000 + "\n|" + "-|" * 5_000 + "\n" + ("|" + "x|" * 5_000 + "\n") * 5,
-    "50,000 headings": "# h\n" * 50_000,
+    "headings of one letter": "# h\n" * 10_000,
     "headings of all levels": "".join("#" * (number % 6 + 1) + f" h{number}\n" for number in range(10_000)),
     "headings without words": "#\n\n" * 5_000,
     "10,000 quote marks": ">" * 10_000 + " x\n",
@@ -60,7 +60,7 @@ def test_a_hostile_source_is_chunked_like_any_other(name: str) -> None:
 
 @pytest.mark.parametrize("word", ["x", "lorem ipsum ", "A sentence. "])
 def test_a_huge_line_takes_little_more_memory_than_itself(word: str) -> None:
-    source = word * (3_000_000 // len(word))
+    source = word * (1_000_000 // len(word))
     chunk_markdown("x" * 10_000)  # what is loaded at the first use does not count
     tracemalloc.start()
     chunk_markdown(source)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.chunking import chunk_markdown
+from services.chunking.document import parse_markdown
 from services.domain import ChunkSpan
-from tests.unit.chunking.invariants import assert_sound
+from tests.unit.chunking.invariants import assert_sound, corpus
 
 
 @dataclass(frozen=True)
@@ -124,3 +126,18 @@ def test_there_are_not_many_more_chunks_than_the_text_fills(parts: list[Part], s
     source, spans = chunked(parts, size, 0)
     sections = sum(part.kind == "heading" for part in parts)
     assert len(spans) <= 2 + 2 * len(source) / size + sections / 2
+
+
+@pytest.mark.parametrize("name", ["md-small", "md-medium", "md-multilingual"])
+def test_public_documents_keep_headings_with_their_text_and_blocks_whole(name: str) -> None:
+    for number, source in enumerate(corpus(name)):
+        if number % 8 == 4:
+            spans = chunk_markdown(source)
+            ends = {span.end for span in spans}
+            blocks = parse_markdown(source).blocks
+            first = blocks[0].start
+            for before, block in pairwise(blocks):
+                assert not (before.is_lead and before.section == block.section and before.end in ends)
+                first = first if before.is_lead else block.start
+                if block.kind in {"fence", "table", "bullet_list", "ordered_list"} and block.end - first <= 1200:
+                    assert any(span.start <= block.start and block.end <= span.end for span in spans)
