@@ -16,16 +16,25 @@ from interfaces_adaptor.jobs.queue import QueueParams, job_queue, register, work
 
 logger = structlog.get_logger("worker")
 
+GRACE_S = 5.0
+
 
 async def run_worker(settings: Settings, database_url: str, *, until_stdin_closes: bool = False) -> None:
     """Until SIGTERM or SIGINT: then running jobs get `RAPTOR_WORKER_SHUTDOWN_SECONDS` to end, and what has not ended
     goes back to the queue. A worker that another process started ends when the pipe to that process closes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        # Without its database a worker cannot say goodbye, and need not: all that it did is committed.
+        loop.call_later(settings.worker.shutdown_seconds + GRACE_S, os._exit, 1)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     if until_stdin_closes:
-        loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1) else None)
+        pipe = sys.stdin.fileno()
+        loop.add_reader(pipe, lambda: None if os.read(pipe, 1) else (loop.remove_reader(pipe), end()))
     async with open_worker(settings, database_url) as container:
         queue = job_queue(libpq_url(database_url))
         register(queue, container.runner)

@@ -207,7 +207,7 @@ class TreeBuilder:
         """Commits the groups before the first of their summaries is asked for."""
         planned = plan(build.tree.tree_id, level, grouping)
         stats = plan_stats(level, grouping)
-        logger.info("level planned", extra={"level": level.number + 1, **stats})
+        logger.info("level planned", extra={"tree_level": level.number + 1, **stats})
         with build.run.timed("db_s"):
             async with self._open(build.run.tenant, build.run.lease) as work:
                 await work.trees.plan_level(build.tree.tree_id, level.number + 1, planned, stats)

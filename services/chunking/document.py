@@ -87,8 +87,8 @@ class MarkdownDocument:
 
 
 def parse_markdown(source: str) -> MarkdownDocument:
-    """Block structure of `source`: CommonMark, tables, front matter. Inline markup is not parsed, and link
-    definitions are paragraphs: their rule is quadratic in their number and they are text to us."""
+    """Block structure of `source`: CommonMark, tables, front matter. Inline markup is not parsed. Link definitions are
+    paragraphs, because they are text to us; by the book they would be in no block."""
     base = 1 if source.startswith(BYTE_ORDER_MARK) else 0
     line_starts = [base, *(match.end() for match in _LINE_END.finditer(source, base))]
     line_starts.append(len(source))

@@ -37,7 +37,6 @@ __all__ = [
     "LevelTooLarge",
     "Matrix",
     "load_grouper",
-    "warm_up",
 ]
 
 GROUPERS: dict[str, str] = {
@@ -53,13 +52,3 @@ def load_grouper(name: str) -> Grouper:
     if name not in GROUPERS:
         raise InvalidGrouping(f"there is no grouper {name!r}; there are {', '.join(GROUPERS)}")
     return cast(Grouper, import_module(GROUPERS[name]).group)
-
-
-def warm_up() -> None:
-    """Loads and compiles what the default engine runs, in the process that calls this: for each worker of a pool.
-
-    Seconds on the first start after an installation, then a fraction of one.
-    """
-    from services.clustering.umap_gmm import rehearse
-
-    rehearse()

@@ -22,7 +22,7 @@ from services.clustering.principal import principal_axes
 # 1 / (1 + A d^(2B)) fitted to umap-learn's defaults, min_dist 0.1 and spread 1.
 A, B = 1.5769434602697652, 0.8950608778515733
 NEGATIVE_SAMPLES = 5  # repulsions an attraction, umap-learn's default
-WINDOW = 64  # negative samples drawn at a time; they are weighted so that they count as many as are due
+WINDOW = 32  # negative samples drawn at a time; they are weighted so that they count as many as are due
 STEP_LIMIT = 4.0  # of one coordinate in one step, as in umap-learn
 EXTENT = 10.0  # side of the box that a layout starts in
 

@@ -118,16 +118,6 @@ def local_clusters(parts: Sequence[Part], params: GroupingParams) -> list[Propos
     return [proposal for part in parts for proposal in _local_stage(part, params, depth=0)]
 
 
-def rehearse() -> None:
-    """Runs every compiled loop once, on a level that is small but has all stages."""
-    rows = np.random.default_rng(0).standard_normal((64, 16)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    params = GroupingParams(max_k=4)
-    clusters = global_clusters(rows, params).clusters
-    local_clusters(_parts(rows, np.ones(64, np.int64), clusters), params)
-    _votes(rows, rows[:32], np.ones((32, 1)))
-
-
 def _local_stage(part: Part, params: GroupingParams, depth: int) -> Iterator[Proposal]:
     n = len(part.rows)
     if n <= params.dimensions + 1:

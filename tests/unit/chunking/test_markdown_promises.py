@@ -253,6 +253,19 @@ def test_a_large_item_is_cut_between_its_own_blocks() -> None:
     assert any(code.strip() in text for text in texts(source))
 
 
+def test_a_heading_is_not_parted_from_a_list_whose_first_item_does_not_fit() -> None:
+    source = f"# Book\n\n{prose(350)}\n\n## The items of this part\n\n- {prose(395)}\n\n  {prose(200)}\n- second\n"
+    assert not any(text.endswith("of this part") for text in texts(source))
+
+
+def test_link_definitions_under_code_are_not_code() -> None:
+    code = "```py\n" + "x = 1\n" * 60 + "```"
+    definitions = "\n".join(f"[name{n}]: https://example.org/{n}" for n in range(12))
+    pieces = chunked(f"# Book\n\n{code}\n\n{definitions}\n")
+    assert [text for text, _ in pieces] == [f"# Book\n\n{code}", definitions]
+    assert all("fence" not in span.meta for _, span in pieces)
+
+
 def test_a_large_quote_is_cut_between_its_paragraphs() -> None:
     paragraphs = [prose(150) for _ in range(6)]
     source = "\n>\n".join(f"> {paragraph}" for paragraph in paragraphs)

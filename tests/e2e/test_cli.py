@@ -1,0 +1,122 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import run, serving
+from tests.factories import TOPICS, page
+
+pytestmark = pytest.mark.timeout(200)
+
+
+def shelf(folder: Path) -> Path:
+    books = folder / "shelf" / "inner"
+    books.mkdir(parents=True)
+    for topic in TOPICS:
+        (books / f"{topic}.md").write_text(page(topic, 6))
+    (folder / "shelf" / "notes.txt").write_text("no Markdown")
+    (folder / "shelf" / ".hidden").mkdir()
+    (folder / "shelf" / ".hidden" / "secret.md").write_text("# Hidden")
+    return folder / "shelf"
+
+
+def test_a_folder_goes_in_and_is_asked_without_a_service_running(tmp_path: Path) -> None:
+    """Each command starts a service for its own time; what one left, the next finds."""
+    put = run(tmp_path, "ingest", str(shelf(tmp_path)), "--dataset", "shelf")
+    assert put.returncode == 0, put.stderr
+    assert f"{len(TOPICS)} done" in put.stdout
+    asked = run(tmp_path, "retrieve", "How do bees make honey?", "--dataset", "shelf", "-k", "2")
+    assert asked.returncode == 0, asked.stderr
+    assert "honey" in asked.stdout
+    assert "About bees" in asked.stdout
+
+
+def test_commands_use_the_running_service(tmp_path: Path) -> None:
+    folder = shelf(tmp_path)
+    with serving(tmp_path) as (url, _):
+        assert run(tmp_path, "ingest", str(folder), "--dataset", "shelf").returncode == 0
+        again = run(tmp_path, "ingest", str(folder), "--dataset", "shelf")
+        assert f"{len(TOPICS)} unchanged" in again.stdout
+        outline = run(tmp_path, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
+        assert "at level 0" in outline.stdout
+        listed = run(tmp_path, "jobs")
+        assert "succeeded" in listed.stdout
+        examined = run(tmp_path, "doctor")
+        assert examined.returncode == 0, examined.stdout
+        assert url in examined.stdout
+
+
+def test_what_is_refused_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    folder = shelf(tmp_path)
+    (folder / "empty.md").write_text("   ")
+    (folder / "latin.md").write_bytes("# Caf\xe9".encode("latin-1"))
+    put = run(tmp_path, "ingest", str(folder))
+    assert put.returncode == 1
+    assert f"{len(TOPICS)} done" in put.stdout
+    assert "empty.md" in put.stdout
+    assert "empty_document" in put.stdout
+    assert "invalid_encoding" in put.stdout
+
+
+def test_errors_say_what_to_do_without_a_traceback(tmp_path: Path) -> None:
+    for arguments, told in (
+        (("retrieve", "x", "--dataset", "none"), "dataset_not_found"),
+        (("retrieve", "x", "--url", "http://127.0.0.1:9"), "does not answer"),
+        (("worker",), "DATABASE_URL"),
+        (("api",), "DATABASE_URL"),
+        (("keys", "revoke", "00000000"), "raptor keys list"),
+        (("ingest", str(tmp_path)), "no .md"),
+    ):
+        failed = run(tmp_path, *arguments)
+        assert failed.returncode != 0, arguments
+        assert told in failed.stderr, (arguments, failed.stderr)
+        assert "Traceback" not in failed.stderr
+
+
+def test_the_demonstration_runs_from_an_empty_folder(tmp_path: Path) -> None:
+    shown = run(tmp_path, "demo", seconds=150)
+    assert shown.returncode == 0, shown.stderr
+    for told in ("12 Markdown files", "12 done", "at level 0", "The root says:", "collapsed,", "/docs", ".raptor"):
+        assert told in shown.stdout, shown.stdout
+    assert "Traceback" not in shown.stdout
+
+
+def test_api_and_worker_run_apart_on_one_database(tmp_path: Path, database_url: str) -> None:
+    import subprocess
+
+    from interfaces_adaptor.clients.service_client import ServiceClient
+    from tests.e2e.processes import RAPTOR, environment
+
+    assert run(tmp_path, "migrate", DATABASE_URL=database_url).returncode == 0
+    programs = []
+    try:
+        for arguments in (("api", "--port", "0"), ("worker",), ("worker",)):
+            programs.append(
+                subprocess.Popen(
+                    [*RAPTOR, *arguments],
+                    cwd=tmp_path,
+                    env=environment(DATABASE_URL=database_url),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                )
+            )
+        assert programs[0].stdout is not None
+        url = next(word for word in programs[0].stdout.readline().split() if word.startswith("http://"))
+        with ServiceClient(url) as client:
+            jobs = [client.ingest(f"ds-{n}", "a.md", page(topic).encode()) for n, topic in enumerate(TOPICS)]
+            for job in jobs:
+                assert client.wait_for(job["job_id"], timeout_s=60)["status"] == "succeeded"
+            assert "2 alive" in client.health()["parts"]["workers"]["detail"]
+            assert json.dumps(client.dataset("ds-0"))
+    finally:
+        for program in programs:
+            program.terminate()
+        for program in programs:
+            program.wait(30)
+            if program.stdout is not None:
+                program.stdout.close()
