@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import lzma
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from langchain_text_splitters import Language, RecursiveCharacterTextSplitter
 
+from bench.corpora import corpus as read_corpus
 from services.chunking import CHUNKERS
 from services.chunking.document import Block, MarkdownDocument, parse_markdown
 
@@ -64,20 +62,13 @@ def main() -> None:
     results = [
         measure(corpus, name, chunk, documents)
         for corpus in options.corpora
-        for documents in [list(read(corpus))]
+        for documents in [[source.markdown for source in read_corpus(corpus)]]
         for name, chunk in chunkers().items()
     ]
     if options.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
     else:
         print("\n".join(table(results)))
-
-
-def read(corpus: str) -> Iterator[str]:
-    root = Path(os.environ.get("RAPTOR_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    with lzma.open(root / corpus / "files.jsonl.xz", "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)["markdown"]
 
 
 def chunkers() -> dict[str, Chunk]:

@@ -35,8 +35,8 @@ class RealTexts:
     folders: np.ndarray[Any, np.dtype[np.int64]]  # repository and folder: what a document is about, roughly
 
     @classmethod
-    def read(cls, corpus: str, leaves: int, kind: str) -> RealTexts | None:
-        """None where the corpus is not here."""
+    def read(cls, corpus: str, leaves: int, kind: str, seed: int) -> RealTexts | None:
+        """Whole documents in an order of chance, up to so many chunks. None where the corpus is not here."""
         beside = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
         path = Path(os.environ.get("RAPTOR_SHARED_DATA") or beside) / corpus / "files.jsonl.xz"
         if not path.exists():
@@ -46,7 +46,7 @@ class RealTexts:
         texts: list[str] = []
         documents: list[int] = []
         folders: list[str] = []
-        for number in np.random.default_rng(0).permutation(len(files)):
+        for number in np.random.default_rng(seed).permutation(len(files)):
             source = files[number]["markdown"]
             chunks = [source[span.start : span.end] for span in chunk_markdown(source, size=SIZE, overlap=0)]
             if CHUNKS_A_DOCUMENT[0] <= len(chunks) <= CHUNKS_A_DOCUMENT[1] and len(texts) < leaves:

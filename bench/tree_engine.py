@@ -77,7 +77,7 @@ def figures(options: argparse.Namespace) -> Iterator[Figure]:
             yield bic_on_the_same_layout(leaves)
     yield from growth(seconds)
     if options.texts:
-        yield from on_texts(engines)
+        yield from on_texts(engines, options.seeds)
     if options.memory:
         yield from (memory_in_a_fresh_process(leaves, options.processes) for leaves in options.leaves)
 
@@ -188,15 +188,18 @@ def growth(seconds: dict[int, float]) -> Iterator[Figure]:
         yield {"figure": "growth_exponent", "from": least, "to": most, "value": round(exponent, 3)}
 
 
-def on_texts(engines: Sequence[str]) -> Iterator[Figure]:
+def on_texts(engines: Sequence[str], seeds: int) -> Iterator[Figure]:
     for corpus, leaves, kind in TEXTS:
-        texts = RealTexts.read(corpus, leaves, kind)
-        if texts is None:
+        samples = [RealTexts.read(corpus, leaves, kind, seed) for seed in range(seeds)]
+        known = [sample for sample in samples if sample is not None]
+        if not known:
             print(f"{corpus} is not here: set RAPTOR_SHARED_DATA", file=sys.stderr)
             continue
-        frontier = frontier_of(texts.vectors, texts)
-        runs = {name: [run(name, frontier, {"folder": texts.folders})] for name in engines}
-        yield from compared({"texts": corpus, "vectors": kind, "leaves": len(frontier)}, runs)
+        runs = {
+            name: [run(name, frontier_of(texts.vectors, texts), {"folder": texts.folders}) for texts in known]
+            for name in engines
+        }
+        yield from compared({"texts": corpus, "vectors": kind, "leaves": leaves}, runs)
 
 
 def memory_in_a_fresh_process(leaves: int, processes: int) -> Figure:

@@ -67,7 +67,8 @@ class ChunkSpan:
     """A piece of a source text: `source[start:end]`, offsets in characters.
 
     `heading_path` holds the titles above it, outermost first. `meta` tells what the span alone does not:
-    `table_header` for rows cut from a table, `fence` for lines cut from a code block.
+    `table_header` for rows cut from a table, `fence` for lines cut from a code block, `overlap` for the number of
+    characters at the start that the chunk before has too.
     """
 
     start: int

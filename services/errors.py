@@ -181,11 +181,43 @@ class ProviderError(RaptorError):
     code = "provider_error"
     retryable = True
 
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRateLimited(ProviderError):
+    """The provider takes no more calls on this key for now; a retry of the job goes on from here."""
+
+
+class ProviderBadAnswer(ProviderError):
+    """The provider's answer is not what its API promises; a retry of the job goes on from here."""
+
+
+class ProviderRefused(ProviderError):
+    """The provider refuses the request, and would again: see `details`."""
+
+    retryable = False
+
+
+class ProviderKeyRefused(ProviderRefused):
+    """The provider refuses the key: it is wrong, revoked, out of credit, or may not use this model."""
+
+
+class ContextTooLong(ProviderRefused):
+    """The text is longer than the model takes."""
+
 
 class EmbeddingServiceUnavailable(ProviderError):
     """The embedding service did not answer as it should, after all retries; a retry of the job goes on from here."""
 
     code = "embedding_service_unavailable"
+
+
+class BudgetExceeded(RaptorError):
+    """The job has used the budget that it was given; everything paid for is kept. Raise the limit and retry the job."""
+
+    code = "budget_exceeded"
 
 
 class VectorStoreError(RaptorError):

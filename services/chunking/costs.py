@@ -2,7 +2,7 @@
 
 The unit is the badness of an empty chunk: a chunk that is filled to the share f of its size costs (1 - f)^2, as the
 looseness of a line does in Knuth and Plass, "Breaking Paragraphs into Lines" (1981). So a cost of 0.25 is worth as
-much as leaving a chunk half empty. The values were set by reading chunks of documentation in thirteen languages.
+much as leaving a chunk half empty. The values were set by reading chunks of documentation in twelve languages.
 """
 
 from __future__ import annotations

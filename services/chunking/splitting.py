@@ -151,15 +151,16 @@ def _lines(document: MarkdownDocument, block: Block) -> Iterator[tuple[int, int,
     for line in range(document.line_of(block.token), _line_after(document, block)):
         start, end = _line_range(document, block, line)
         if start < end:
-            indentation = start - max(document.line_starts[line], block.start)
+            indentation = max(0, start - document.line_starts[line]) if start > block.start else 0
             yield start, end, min(indentation, _DEEPEST_INDENTATION), after_blank
         after_blank = start >= end
 
 
 def _line_range(document: MarkdownDocument, block: Block, line: int) -> tuple[int, int]:
-    """What the block has on a line, without surrounding white space."""
+    """What the block has on a line, without surrounding white space; with its first line, all that is above."""
     line_starts = document.line_starts
-    return trimmed(document.source, max(line_starts[line], block.start), min(line_starts[line + 1], block.end))
+    start = block.start if line == document.line_of(block.token) else line_starts[line]
+    return trimmed(document.source, start, min(line_starts[line + 1], block.end))
 
 
 def _line_after(document: MarkdownDocument, block: Block) -> int:

@@ -27,14 +27,14 @@ from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread
 
 MOST_NODES = 1_000_000
-COMPONENTS = 128  # principal components that neighbours are sought in
+COMPONENTS = 256  # principal components that neighbours are sought in
 AXES_SAMPLE = 20_000  # rows that the components are found from, in a larger level
 MOST_NEIGHBORS = 30  # of the global graph: more cost time and change nothing that was measured
-GLOBAL_EPOCHS, LOCAL_EPOCHS = 200, 150
+GLOBAL_EPOCHS, LOCAL_EPOCHS = 200, 100
 LANDMARKS = 4096  # of the global stage, for levels of more than half as many again
 VOTERS = 8  # nearest landmarks that place a node
 VOTE_REACH = 0.05  # cosine distance at which a vote has fallen to 1/e
-VOTE_THRESHOLD = 0.2  # averaged votes are flatter than probabilities, so that membership takes more of them
+VOTE_THRESHOLD = 0.3  # averaged votes are flatter than probabilities, so that membership takes more of them
 BATCH = 1500  # nodes of local stages that are sent to a process together
 DEEPEST = 8  # times that a group over the budget is clustered again before it is cut by tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client import ApiClient
-from tests.factories import handbook, page
+from tests.factories import TOPICS, page
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -37,8 +37,9 @@ async def test_changed_content_is_a_new_version_that_takes_over(api: ApiClient) 
 
 
 async def test_unchanged_chunks_keep_their_vectors_when_a_document_changes(api: ApiClient) -> None:
-    await api.ingest(handbook(8))
-    changed = await api.ingest(handbook(8) + "\n# One more\n\nA last sentence about smoke.\n")
+    book = "\n".join(page(topic, 3 + number) for number, topic in enumerate(TOPICS))
+    await api.ingest(book)
+    changed = await api.ingest(book + "\n# One more\n\nA last sentence about smoke.\n")
 
     usage = (await api.job(changed["job_id"]))["usage"]
     assert 0 < changed["chunks"] - usage["cache_hits"] <= 3

@@ -95,6 +95,14 @@ def test_a_byte_order_mark_hides_neither_heading_nor_front_matter() -> None:
     assert span.heading_path == ("Book",)
 
 
+@pytest.mark.parametrize(
+    "block", ["```\n" + "code\n" * 200 + "```", "| a |\n|---|\n" + "| row |\n" * 200, SENTENCES * 20]
+)
+def test_a_byte_order_mark_above_a_block_that_does_not_fit_is_not_lost(block: str) -> None:
+    pieces = chunked("\ufeff\n\n" + block)
+    assert pieces[0][0].startswith("\ufeff\n\n" + block[:3])
+
+
 @pytest.mark.parametrize("length", range(280, 420, 7))
 def test_a_heading_is_never_parted_from_its_text(length: int) -> None:
     code = "```\n" + "line\n" * (length // 5) + "```"
@@ -132,6 +140,14 @@ def test_a_section_that_fits_is_kept_whole() -> None:
 def test_the_end_of_a_section_is_not_left_as_a_fragment() -> None:
     source = "# Book\n\n" + "\n\n".join(prose(190) for _ in range(9)) + "\n\nTwo words.\n\n# Next\n\n" + prose(300)
     assert min(len(text) for text in texts(source)) > 130
+
+
+def test_an_edit_leaves_the_chunks_of_other_sections_as_they_are() -> None:
+    sections = [f"## Part {n}\n\n" + "\n\n".join(prose(60 + 37 * (n + k) % 300) for k in range(6)) for n in range(30)]
+    before = set(texts("\n\n".join(sections), overlap=80))
+    sections[14] += "\n\nA paragraph that somebody added."
+    after = texts("\n\n".join(sections), overlap=80)
+    assert 0 < sum(text not in before for text in after) < 8
 
 
 def test_front_matter_goes_with_the_first_section() -> None:
@@ -334,6 +350,16 @@ def test_an_overlap_begins_in_no_code_block_or_table() -> None:
             if "overlap" in span.meta:
                 assert text[0].isupper()
                 assert text.startswith(("The river", "Nobody", "On the fourth"))
+
+
+@pytest.mark.parametrize("lines", range(6, 14))
+def test_a_chunk_that_goes_on_with_a_table_or_code_repeats_nothing(lines: int) -> None:
+    table = "| a | b |\n|---|---|\n" + "\n".join(f"| row {n} | of {lines} rows of a table |" for n in range(lines))
+    code = "```py\n" + "\n".join(f"the_value_of_line_{n} = {lines} * {n}" for n in range(lines)) + "\n```"
+    for block in (table, code):
+        for before in range(100, 350, 50):
+            pieces = chunked(f"{prose(before)}\n\nIt is this.\n\n{block}", overlap=250)
+            assert not any("overlap" in span.meta and {"table_header", "fence"} & {*span.meta} for _, span in pieces)
 
 
 def test_without_overlap_chunks_share_nothing() -> None:

@@ -64,10 +64,12 @@ def test_no_chunk_is_larger_than_the_size_unless_an_atom_and_its_overlap_are(len
     assert all(length <= SIZE for length in lengths_of(atoms(*lengths), overlap))
 
 
-def test_many_tiny_atoms_beside_a_large_one_make_no_chunk_too_large() -> None:
-    for large in range(80, SIZE + 1):
-        for before in range(12, 40):
-            assert max(lengths_of(atoms(*[1] * before, large, *[1] * 40))) <= SIZE
+def test_tiny_atoms_beside_a_large_one_make_no_chunk_too_large() -> None:
+    size = 1200
+    for large in range(1100, size + 1, 4):
+        made = atoms(*[1] * 60, large, *[1] * 40)
+        for first, last in pack(made, (0,), size, lambda place: 0):
+            assert made[last - 1].end - made[first].start <= size
 
 
 def test_tiny_atoms_fill_their_chunks() -> None:

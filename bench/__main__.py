@@ -1,0 +1,208 @@
+"""`python -m bench [--corpus md-small …] [--json]`: the service measured from outside.
+
+- Corpora go through a service of their own over HTTP, four uploads at a time; what each part took comes from the jobs'
+  own timings. `md-large` goes in without a tree.
+- Writing vectors is compared with SQLAlchemy's `insert()` on the same rows.
+- The idle memory of the API process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from pgvector.sqlalchemy import VECTOR
+from sqlalchemy import Column, MetaData, Table, Uuid, insert, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.container import UnitsOfWork
+from app.resources import migrations_folder
+from bench.corpora import CorpusMissing, Source, corpus
+from infra.db.engine import asyncpg_url, create_engine
+from infra.db.migrate import Migrations, migrate
+from infra.postgres import EmbeddedPostgres
+from interfaces_adaptor.clients.service_client import ServiceClient
+from services.domain import DEFAULT_TENANT, EmbeddingSpace
+from services.store import NewVector
+from utils.hashing import content_key, stable_uuid
+
+WITHOUT_TREE = {"md-large"}
+UPLOADERS = 4
+ROWS = 5_000
+PARTS = ("chunk_s", "embed_s", "db_s", "cluster_s", "write_s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="append", help="md-small, md-medium, md-multilingual, md-large")
+    parser.add_argument("--json", action="store_true", help="one JSON object a figure")
+    arguments = parser.parse_args()
+    figures = list(measure(arguments.corpus or ["md-small", "md-medium", "md-large"]))
+    for figure in figures:
+        print(json.dumps(figure) if arguments.json else as_line(figure))
+
+
+def measure(names: list[str]) -> Iterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield from writing(Path(folder) / "writing")
+        with served(Path(folder)) as (url, process), ServiceClient(url, timeout_s=600) as client:
+            time.sleep(3)
+            memory = psutil.Process(process.pid).memory_info().rss
+            yield {"figure": "idle_api_mb", "value": round(memory / 1e6)}
+            for name in names:
+                try:
+                    sources = corpus(name)
+                except CorpusMissing as error:
+                    yield {"figure": "corpus", "corpus": name, "skipped": str(error)}
+                    continue
+                yield from through_the_service(client, name, sources)
+
+
+def through_the_service(client: ServiceClient, name: str, sources: list[Source]) -> Iterator[dict[str, Any]]:
+    tree = name not in WITHOUT_TREE
+    began = time.monotonic()
+
+    def upload(source: Source) -> str:
+        file_name = source.path.replace("/", "__")[-200:]
+        answer = client.ingest(
+            name, file_name, source.markdown.encode(), source=source.path, build_tree="false", wait_s=0
+        )
+        return str(answer["job_id"])
+
+    with ThreadPoolExecutor(UPLOADERS) as pool:
+        jobs = list(pool.map(upload, sources))
+    sent_s = time.monotonic() - began
+    timings: Counter[str] = Counter()
+    chunks = 0
+    for job_id in jobs:
+        job = client.wait_for(job_id, timeout_s=3600)
+        assert job["status"] == "succeeded", job
+        timings.update({part: job["timings"].get(part, 0.0) for part in PARTS})
+        chunks += job["result"]["chunks"]
+    indexed_s = time.monotonic() - began
+    size = sum(len(source.markdown.encode()) for source in sources) / 1e6
+    yield {
+        "figure": "indexed",
+        "corpus": name,
+        "files": len(sources),
+        "mb": round(size, 2),
+        "chunks": chunks,
+        "upload_s": round(sent_s, 1),
+        "all_s": round(indexed_s, 1),
+        "mb_per_s": round(size / indexed_s, 2),
+        "chunks_per_s": round(chunks / indexed_s),
+    }
+    if tree:
+        build = client.wait_for(client.rebuild(name)["job_id"], timeout_s=3600)
+        assert build["status"] == "succeeded", build
+        timings.update({part: build["timings"].get(part, 0.0) for part in PARTS})
+        result = build["result"]
+        yield {
+            "figure": "tree",
+            "corpus": name,
+            "leaves": result["leaves"],
+            "summaries": result["summaries"],
+            "depth": result["depth"],
+            "wall_s": round(build["timings"]["wall_s"], 1),
+            "leaves_per_s": round(result["leaves"] / build["timings"]["wall_s"]),
+        }
+    total = sum(timings.values())
+    for part in PARTS:
+        if timings[part]:
+            figure = {"figure": "share", "corpus": name, "part": part.removesuffix("_s")}
+            rates = {"seconds": round(timings[part], 2), "share": round(timings[part] / total, 3)}
+            yield figure | rates | {"mb_per_s": round(size / timings[part], 2), "chunks_per_s": round(chunks / timings[part])}
+
+
+def writing(folder: Path) -> Iterator[dict[str, Any]]:
+    with EmbeddedPostgres(folder) as address:
+        asyncio.run(migrate(address.url, Migrations(migrations_folder())))
+        ours, theirs = asyncio.run(write_both_ways(address.url))
+    yield {
+        "figure": "writing_vectors",
+        "rows": ROWS,
+        "ours_rows_per_s": round(ROWS / ours),
+        "insert_rows_per_s": round(ROWS / theirs),
+        "ratio": round(theirs / ours, 1),
+    }
+
+
+async def write_both_ways(url: str) -> tuple[float, float]:
+    """Median seconds of three runs each: our repository, into the real table with its keys and checks; and
+    SQLAlchemy's `insert()` of pgvector's own type, into a table of nothing but an id and a vector."""
+    space = EmbeddingSpace("bench", "random", 1024)
+    engine = create_engine(url)
+    units = UnitsOfWork(engine)
+    async with units(DEFAULT_TENANT) as work:
+        await work.datasets.open("bench", space, "exact")
+        await work.commit()
+    plain = create_async_engine(asyncpg_url(url))
+    table = Table("plain_vectors", MetaData(), Column("id", Uuid, primary_key=True), Column("v", VECTOR(1024)))
+    async with plain.begin() as connection:
+        await connection.run_sync(table.create)
+    ours, theirs = [], []
+    for run in range(3):
+        rows = np.random.default_rng(run).standard_normal((ROWS, 1024)).astype(np.float32)
+        ids = [stable_uuid("bench", run, i) for i in range(ROWS)]
+        vectors = [
+            NewVector("chunk", owner, ids[0], 0, content_key(run, i), row)
+            for i, (owner, row) in enumerate(zip(ids, rows, strict=True))
+        ]
+        began = time.perf_counter()
+        async with units(DEFAULT_TENANT) as work:
+            await work.vectors.add("bench", space, vectors)
+            await work.commit()
+        ours.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        async with plain.begin() as connection:
+            await connection.execute(insert(table), [{"id": i, "v": row} for i, row in zip(ids, rows, strict=True)])
+        theirs.append(time.perf_counter() - began)
+    async with plain.connect() as connection:
+        assert await connection.scalar(text("select count(*) from plain_vectors")) == 3 * ROWS
+    await plain.dispose()
+    await engine.dispose()
+    return statistics.median(ours), statistics.median(theirs)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+        cwd=folder,
+        env=environment
+        | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "RAPTOR_LOG_LEVEL": "WARNING", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        yield next(word for word in line.split() if word.startswith("http://")), process
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stdout.close()
+
+
+def as_line(figure: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in figure.items())
+
+
+if __name__ == "__main__":
+    main()

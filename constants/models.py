@@ -1,0 +1,142 @@
+"""The model registry: names, capabilities and prices out of `models.toml`, as values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens. `cached` is what input costs that the provider had seen before; `search` is for
+    one reranking."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cached: float | None = None
+    search: float = 0.0
+
+    def of(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> float:
+        """The cost of a call, of whose input `cached_tokens` were cached."""
+        cached = self.input if self.cached is None else self.cached
+        fresh = input_tokens - cached_tokens
+        return (fresh * self.input + cached_tokens * cached + output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    name: str
+    base_url: str
+    byok: str = ""
+    rerank_url: str = ""
+    start: int = 0  # calls at once before the provider has told its limits; 0: as many as the model allows
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSpec:
+    """What a chat model accepts; the comments of `models.toml` say what the words mean."""
+
+    provider: str
+    model: str
+    price: Price = Price()
+    context: int = 32_000
+    temperature: Literal["any", "one", "ignored"] = "any"
+    seed: bool = False
+    json: Literal["schema", "object", "none"] = "object"
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    body: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: int = 16
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSpec:
+    provider: str
+    model: str
+    kind: Literal["openai", "voyage_contextual", "perplexity_contextual"] = "openai"
+    dimensions: int = 1024
+    send_dimensions: bool = False
+    max_tokens: int = 8_000
+    window: int = 0
+    batch: int = 64
+    batch_tokens: int = 100_000
+    query: str = ""
+    price: Price = Price()
+    concurrency: int = 4
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerSpec:
+    provider: str
+    model: str
+    kind: Literal["voyage", "cohere", "rerank"] = "rerank"
+    price: Price = Price()
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    model: str
+    retired: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRegistry:
+    prices_of: date
+    providers: Mapping[str, ProviderSpec]
+    aliases: Mapping[str, Alias]
+    chat: Mapping[str, ChatSpec]
+    embedders: Mapping[str, EmbedderSpec]
+    weights: Mapping[str, Mapping[str, Any]]
+    rerankers: Mapping[str, RerankerSpec]
+
+
+def load_models(override: Path | None = None) -> ModelRegistry:
+    """The shipped registry with the operator's file laid over it. Raises OSError, ValueError, TypeError for a file that
+    cannot be read or has other fields."""
+    data = tomllib.loads(resources.files("constants").joinpath("models.toml").read_text(encoding="utf-8"))
+    if override is not None:
+        data = laid_over(data, tomllib.loads(override.read_text(encoding="utf-8")))
+    return ModelRegistry(
+        prices_of=data["prices_of"],
+        providers={name: ProviderSpec(name, **entry) for name, entry in data["providers"].items()},
+        aliases={name: Alias(**entry) for name, entry in data["aliases"].items()},
+        chat={name: ChatSpec(*split(name), **priced(entry)) for name, entry in data["chat"].items()},
+        embedders={name: EmbedderSpec(*split(name), **priced(entry)) for name, entry in data["embedders"].items()},
+        weights=data["weights"],
+        rerankers={name: RerankerSpec(*split(name), **priced(entry)) for name, entry in data["rerankers"].items()},
+    )
+
+
+def laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        merged[name] = laid_over(under, value) if isinstance(under, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def split(name: str) -> tuple[str, str]:
+    provider, _, model = name.partition("/")
+    if not model:
+        raise ValueError(f"a model is named provider/model, not {name!r}")
+    return provider, model
+
+
+def priced(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**entry, "price": Price(**entry.get("price", {}))}
