@@ -61,7 +61,7 @@ class ChatSpec:
 class EmbedderSpec:
     provider: str
     model: str
-    kind: Literal["openai", "voyage_contextual", "perplexity_contextual"] = "openai"
+    kind: Literal["openai", "voyage_contextual"] = "openai"
     dimensions: int = 1024
     send_dimensions: bool = False
     max_tokens: int = 8_000

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from services.cost import Errand
 from services.domain import Dataset, EmbeddingSpace, JsonObject, SourceText, TenantId, Usage
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,6 +26,9 @@ class Reader(Protocol):
         ...
 
 
+# Embedding.
+
+
 @dataclass(frozen=True, slots=True)
 class Embeddings:
     """`vectors` is (n, dimensions) float32 with rows of length 1, in the order of the texts that were given."""
@@ -33,23 +37,45 @@ class Embeddings:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingUnit:
+    """Neighbours in one document that are embedded together: positions in the document's list, and for each the key
+    of everything that shapes its vector. Of a unit whose texts see each other all are sent or none."""
+
+    positions: range
+    keys: tuple[bytes, ...]
+    together: bool
+
+
 class Embedder(Protocol):
     space: EmbeddingSpace
 
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
+        """How the consecutive texts of one document are embedded."""
+        ...
+
     async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
         """One vector a text, flattened in order. The texts of one inner sequence are neighbours in one document:
-        a contextual model reads them together, others do not care. Raises EmbeddingServiceUnavailable."""
+        a contextual model reads them together, others do not care. Raises EmbeddingServiceUnavailable and what
+        `ProviderError` stands above."""
         ...
+
+
+# Chat.
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question to a chat model: `system` instructs, `user` holds the data."""
+    """One question to a chat model: `system` instructs, `user` holds the data. `purpose` names the kind of work in the
+    ledger; an answer that was paid for is found again unless it is not `reusable`."""
 
+    purpose: str
     system: str
     user: str
     max_tokens: int
     temperature: float = 0.0
+    json: bool = False
+    reusable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +88,18 @@ class ChatAnswer:
 class ChatModel(Protocol):
     provider: str
     model: str
+    concurrency: int
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
-        """Raises ProviderError."""
+        """Raises ProviderError, BudgetExceeded."""
         ...
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[str | ChatAnswer]:
+        """The answer's text as it comes, and at the end the whole of it. Raises ProviderError, BudgetExceeded."""
+        ...
+
+
+# Summaries.
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +131,79 @@ class Summarizer(Protocol):
     concurrency: int  # how many requests may be under way at once: the limit that a level's floor is reckoned with
 
     async def summarize(self, request: SummaryRequest) -> Summary:
-        """Raises ProviderError."""
+        """Raises ProviderError, BudgetExceeded."""
         ...
 
 
+# Reranking.
+
+
 @dataclass(frozen=True, slots=True)
-class Refinement:
-    """Decisions about numbered spans, never text: which to drop, and before which a chunk begins."""
+class Reranked:
+    """A relevance score a text, in the order given."""
 
-    drop: tuple[int, ...] = ()
-    break_before: tuple[int, ...] = ()
-    usage: Usage = Usage()
-
-
-class Refiner(Protocol):
-    name: str
-
-    async def refine(self, spans: Sequence[str]) -> Refinement: ...
+    scores: tuple[float, ...]
+    usage: Usage
 
 
 class Reranker(Protocol):
     name: str
 
-    async def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        """A relevance score a text, in the order given. Raises ProviderError."""
+    async def rerank(self, query: str, texts: Sequence[str]) -> Reranked:
+        """Raises ProviderError."""
+        ...
+
+
+# All models, by name.
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """What a name stands for; `note` says so where the name's own model is retired."""
+
+    name: str
+    note: str = ""
+
+
+class Models(Protocol):
+    """Opens models for an errand: with its keys, on its budget, in its tenant's books."""
+
+    def resolve_chat(self, name: str) -> ResolvedModel:
+        """Raises UnknownModel."""
+        ...
+
+    def check(self, name: str, errand: Errand) -> None:
+        """Whether the chat model could be called. Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def space(self, name: str) -> EmbeddingSpace:
+        """The space of `provider/model`. Raises UnknownModel."""
+        ...
+
+    def embedder(self, space: EmbeddingSpace, errand: Errand) -> Embedder:
+        """Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def chat(self, name: str, errand: Errand) -> ChatModel:
+        """Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def summarizer(self, name: str, errand: Errand) -> Summarizer:
+        """Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def reranker(self, name: str, errand: Errand) -> Reranker:
+        """Raises UnknownModel, MissingProviderKey."""
+        ...
+
+
+class SecretBox(Protocol):
+    """Encrypts keys for as long as they have to be stored."""
+
+    def seal(self, secret: str, job_id: str) -> bytes: ...
+
+    def open(self, sealed: bytes, job_id: str) -> str:
+        """Raises MissingProviderKey for what this service's own key does not open."""
         ...
 
 

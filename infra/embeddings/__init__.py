@@ -1,33 +1,29 @@
-"""Embedders by provider. A new one is a file beside this and a line here; `tests/contracts` runs over all."""
+"""Embedders by wire format. A new one is a file beside this and a line here; `tests/contracts` runs over all.
+
+The built-in one (`lexical.py`) is no provider's: it is opened by its name in `infra/models.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from infra.embeddings.lexical import LexicalEmbedder
-from services.domain import EmbeddingSpace
-from services.errors import UnknownModel
-from services.ports import Compute, Embedder
+import httpx2
 
-EMBEDDERS: dict[str, Callable[[Compute | None], Embedder]] = {
-    "builtin": LexicalEmbedder,
+from constants.models import EmbedderSpec
+from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
+from infra.embeddings.provider import ProviderEmbedder
+from infra.providers.access import Access
+
+
+def voyage(spec: EmbedderSpec, access: Access, _http: httpx2.AsyncClient) -> ProviderEmbedder:
+    """Imported when it is used: the SDK takes a second and a half and 70 MB, which an installation without a Voyage key
+    need not spend."""
+    from infra.embeddings.voyage import VoyageContextualEmbedder
+
+    return VoyageContextualEmbedder(spec, access)
+
+
+EMBEDDERS: dict[str, Callable[[EmbedderSpec, Access, httpx2.AsyncClient], ProviderEmbedder]] = {
+    "openai": OpenAICompatibleEmbedder,
+    "voyage_contextual": voyage,
 }
-
-
-def open_embedder(space: EmbeddingSpace, compute: Compute | None = None) -> Embedder:
-    """The embedder of a space; without `compute` it works in the calling thread. Raises UnknownModel."""
-    factory = EMBEDDERS.get(space.provider)
-    embedder = factory(compute) if factory is not None else None
-    if embedder is None or embedder.space != space:
-        raise UnknownModel(f"There is no embedder {space.name!r}.", known=sorted(EMBEDDERS))
-    return embedder
-
-
-def space_named(name: str) -> EmbeddingSpace:
-    """The space of `provider/model`. Raises UnknownModel."""
-    provider, _, model = name.partition("/")
-    factory = EMBEDDERS.get(provider)
-    space = factory(None).space if factory is not None else None
-    if space is None or space.model != model:
-        raise UnknownModel(f"There is no embedder {name!r}.", known=sorted(EMBEDDERS))
-    return space

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.domain import EmbeddingSpace, Usage
-from services.ports import Compute, Embeddings, FloatArray
+from infra.embeddings.batching import single_units
+from services.ports import Compute, Embeddings, EmbeddingUnit, FloatArray
 from utils.words import words
 
 DIMENSIONS = 1024
@@ -45,6 +46,9 @@ class LexicalEmbedder:
 
     def __init__(self, compute: Compute | None = None) -> None:
         self._compute = compute
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
+        return single_units(self.space, texts)
 
     async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
         """One vector a text, in flattened order. Queries and documents are treated alike, neighbours do not matter."""

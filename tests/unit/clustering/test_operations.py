@@ -52,6 +52,14 @@ def test_a_price_is_paid_once_for_all_items_that_share_it() -> None:
     assert place(LEVEL, {"x": at(180)}, MEANS, {"west": 3.0, "east": 50.0})["north"] == {"c", "d", "x"}
 
 
+def test_a_group_that_is_written_for_one_item_is_free_for_the_next() -> None:
+    level: Level = {"left": frozenset({"a"}), "right": frozenset({"b"})}
+    means = {"left": np.array([0], np.float32), "right": np.array([4], np.float32)}
+    items = {name: np.array([where], np.float32) for name, where in (("x", 0), ("y", 0), ("z", 1.9))}
+    assert place(level, items, means, {"left": 3.0})["left"] == {"a", "x", "y", "z"}
+    assert place(level, {"z": items["z"]}, means, {"left": 3.0})["right"] == {"b", "z"}
+
+
 @given(angles=st.lists(st.floats(0, 360), max_size=8), prices=st.lists(st.floats(0, 9), min_size=3, max_size=3))
 def test_placing_loses_nobody_and_moves_nobody(angles: list[float], prices: list[float]) -> None:
     items = {f"x{i}": at(angle) for i, angle in enumerate(angles)}

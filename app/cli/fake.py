@@ -1,0 +1,48 @@
+"""`raptor fake-provider`: all providers of models on one port of this machine, for nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from infra.fake_provider import CannotListen, serve
+
+console = Console()
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Run the service", name="fake-provider")(fake_provider)
+
+
+def fake_provider(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other answers and another vector space.")] = 0,
+    latency: Annotated[float, typer.Option(min=0, help="Least seconds from a request to its answer.")] = 0.0,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute for each key.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute for each key.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at a time for each key.")] = None,
+) -> None:
+    """Serve the paths of all providers with made-up answers: try the pipeline and its failures without paying."""
+    try:
+        serve(
+            host,
+            port,
+            announce=announce,
+            seed=seed,
+            latency_s=latency,
+            rpm=rpm,
+            tpm=tpm,
+            concurrency=concurrency,
+        )
+    except CannotListen as error:
+        raise typer.BadParameter(str(error), param_hint="--port") from error
+
+
+def announce(url: str) -> None:
+    console.print(f"The [bold]fake provider[/] listens on [link={url}]{url}[/link]   Ctrl-C stops it", soft_wrap=True)
+    console.print("Send every provider there (any key will do):", soft_wrap=True)
+    console.print(f"  export RAPTOR_PROVIDER_BASE_URL_OVERRIDE={url}", highlight=False, soft_wrap=True)
+    console.print(f"What it was asked: curl {url}/_stats   Failures on order: docs/fake-provider.md", soft_wrap=True)

@@ -1,0 +1,34 @@
+"""What an embedding provider's answer has to be before anything of it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from infra.providers.failures import bad_answer
+from services.ports import FloatArray
+
+
+def checked_vectors(
+    rows: Sequence[tuple[int, Sequence[float]]], count: int, dimensions: int, provider: str, model: str
+) -> FloatArray:
+    """(index, vector) pairs, in any order, as unit rows in the order of the texts. Raises ProviderBadAnswer.
+
+    pgvector refuses a wrong dimension and what is not finite, but takes a zero vector, whose cosine with anything is
+    not a number; and texts zipped with vectors of another order would be found by each other's words.
+    """
+    if sorted(index for index, _ in rows) != list(range(count)):
+        raise bad_answer(provider, model, f"vectors for other texts than the {count} that were sent")
+    ordered = [vector for _, vector in sorted(rows, key=lambda row: row[0])]
+    if any(len(vector) != dimensions for vector in ordered):
+        lengths = sorted({len(vector) for vector in ordered})
+        raise bad_answer(provider, model, f"vectors of {lengths[:3]} dimensions where {dimensions} are wanted")
+    vectors = np.array(ordered, np.float64)
+    if not np.isfinite(vectors).all():
+        raise bad_answer(provider, model, "numbers that are not finite")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or (norms < 1e-9).any():
+        raise bad_answer(provider, model, "a vector without a direction")
+    unit: FloatArray = (vectors / norms).astype(np.float32)
+    return unit

@@ -1,0 +1,27 @@
+"""The part of an embedder that knows its provider; `infra/paid.py` puts the rest around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from constants.models import EmbedderSpec
+from services.domain import EmbeddingSpace, Usage
+from services.ports import EmbeddingUnit, FloatArray
+
+
+class ProviderEmbedder(Protocol):
+    space: EmbeddingSpace
+    spec: EmbedderSpec
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]: ...
+
+    def requests(self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]) -> list[list[list[str]]]:
+        """The documents cut and grouped into what is sent together; flattened, the texts in their order."""
+        ...
+
+    async def send(
+        self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]
+    ) -> tuple[FloatArray, Usage]:
+        """One request. Unit rows in flattened order. Raises ProviderError."""
+        ...

@@ -1,0 +1,148 @@
+"""Models by name, opened for an errand: the registry's facts, the operator's or the caller's key, and the till around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import httpx2
+
+from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, RerankerSpec
+from infra.embeddings import EMBEDDERS
+from infra.embeddings.lexical import LexicalEmbedder
+from infra.limiter import Limiter, Limits
+from infra.llm import CHAT_MODELS
+from infra.llm.extractive import ExtractiveSummarizer
+from infra.paid import PaidChat, PaidEmbedder, PaidReranker, SingleFlight, Till
+from infra.paid_results import PaidResults
+from infra.providers.access import Access, ProviderAccess
+from infra.rerankers import RERANKERS
+from infra.retrying import RetryPolicy
+from services.cost import Errand
+from services.domain import EmbeddingSpace
+from services.errors import UnknownModel
+from services.ports import ChatModel, Compute, Embedder, Reranker, ResolvedModel, Summarizer
+from services.summarize import ChatSummarizer
+
+BUILTIN = "builtin"
+EXTRACTIVE = "builtin/extractive"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModels:
+    """Implements `services.ports.Models`. `compute` runs the built-in ones in a process pool; without it they run in
+    the calling thread, which is right for a question and wrong for a build. `limits` are the operator's, by provider.
+    """
+
+    registry: ModelRegistry
+    access: ProviderAccess
+    results: PaidResults
+    limiter: Limiter
+    http: httpx2.AsyncClient
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    retries: RetryPolicy = RetryPolicy()
+    compute: Compute | None = None
+    summary_fallback: bool = True
+    flights: SingleFlight = field(default_factory=SingleFlight)
+
+    # Names.
+
+    def resolve_chat(self, name: str) -> ResolvedModel:
+        alias = self.registry.aliases.get(name)
+        if alias is not None:
+            note = f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
+            return ResolvedModel(alias.model, note)
+        if name == EXTRACTIVE or (self._chat_spec(name) is not None):
+            return ResolvedModel(name)
+        raise UnknownModel(
+            f"There is no model {name!r}: name one of these, or provider/model.",
+            known=sorted({*self.registry.aliases, *self.registry.chat, EXTRACTIVE}),
+        )
+
+    def _chat_spec(self, name: str) -> ChatSpec | None:
+        """Of a model in the registry; any other model of a known provider is called with the commonest habits."""
+        known = self.registry.chat.get(name)
+        if known is not None:
+            return known
+        provider, _, model = name.partition("/")
+        return ChatSpec(provider, model) if model and provider in self.access.providers() else None
+
+    def space(self, name: str) -> EmbeddingSpace:
+        if name == LexicalEmbedder.space.name:
+            return LexicalEmbedder.space
+        spec = self._embedder_spec(name, None)
+        return EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
+
+    def _embedder_spec(self, name: str, dimensions: int | None) -> EmbedderSpec:
+        """Raises UnknownModel. A server of one's own serves any model by its name, as `provider/organisation/model`;
+        what is known of open weights (dimensions, the words before a question) goes with the name."""
+        known = self.registry.embedders.get(name)
+        provider, _, model = name.partition("/")
+        if known is None and model and provider in self.access.providers():
+            weights = self.registry.weights.get(model) or self.registry.weights.get(model.partition(":")[0])
+            if weights is not None:
+                known = EmbedderSpec(provider, model, **weights)
+            elif dimensions is not None:
+                known = EmbedderSpec(provider, model, dimensions=dimensions)
+        if known is None:
+            raise UnknownModel(
+                f"There is no embedder {name!r} here. One on a server of your own needs its dimensions in the file that"
+                " RAPTOR_MODELS_FILE names.",
+                known=sorted({*self.registry.embedders, LexicalEmbedder.space.name}),
+            )
+        return known
+
+    def check(self, name: str, errand: Errand) -> None:
+        resolved = self.resolve_chat(name).name
+        if resolved != EXTRACTIVE:
+            self.access.open(resolved.partition("/")[0], errand.keys)
+
+    # Opening.
+
+    def embedder(self, space: EmbeddingSpace, errand: Errand) -> Embedder:
+        if space == LexicalEmbedder.space:
+            return LexicalEmbedder(self.compute)
+        spec = self._embedder_spec(space.name, space.dimensions)
+        if spec.dimensions != space.dimensions:
+            spec = replace(spec, dimensions=space.dimensions)
+        access = self.access.open(spec.provider, errand.keys)
+        plain = EMBEDDERS[spec.kind](spec, access, self.http)
+        return PaidEmbedder(plain, self._till(spec.provider, access, None), errand)
+
+    def chat(self, name: str, errand: Errand) -> ChatModel:
+        resolved = self.resolve_chat(name).name
+        spec = self._chat_spec(resolved)
+        if spec is None:
+            raise UnknownModel(f"{resolved} is no chat model.", known=sorted(self.registry.chat))
+        access = self.access.open(spec.provider, errand.keys)
+        limit = self.limits.get(spec.provider, Limits()).concurrency
+        spec = spec if limit is None else replace(spec, concurrency=min(limit, spec.concurrency))
+        plain = CHAT_MODELS["openai"](spec, access, self.http)
+        return PaidChat(spec, plain, self._till(spec.provider, access, spec.concurrency), errand)
+
+    def summarizer(self, name: str, errand: Errand) -> Summarizer:
+        extractive = ExtractiveSummarizer(self.compute)
+        resolved = self.resolve_chat(name).name
+        if resolved == EXTRACTIVE:
+            return extractive
+        return ChatSummarizer(self.chat(resolved, errand), extractive if self.summary_fallback else None)
+
+    def reranker(self, name: str, errand: Errand) -> Reranker:
+        spec = self.registry.rerankers.get(name)
+        provider, _, model = name.partition("/")
+        if spec is None and model and provider in self.access.base_urls:
+            spec = RerankerSpec(provider, model)
+        if spec is None:
+            raise UnknownModel(f"There is no reranker {name!r}.", known=sorted(self.registry.rerankers))
+        access = self.access.open(spec.provider, errand.keys)
+        return PaidReranker(RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand)
+
+    def _till(self, provider: str, access: Access, concurrency: int | None) -> Till:
+        spec = self.registry.providers.get(provider)
+        configured = self.limits.get(provider, Limits())
+        limits = replace(
+            configured,
+            concurrency=configured.concurrency if configured.concurrency is not None else concurrency,
+            start=spec.start if spec is not None else 0,
+        )
+        return Till(self.results, self.limiter, self.retries, self.flights, limits, access.key)

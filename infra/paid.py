@@ -1,0 +1,287 @@
+"""What stands around every paid call, from the outside in: the store of paid results, single flight, the budget, retries,
+the limiter, the provider. A hit costs no quota; a retry queues again; a budget stops before a call, not after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from constants.models import ChatSpec, EmbedderSpec, Price
+from infra.embeddings.provider import ProviderEmbedder
+from infra.limiter import Call, Limiter, Limits
+from infra.paid_results import PaidResults
+from infra.rerankers.provider import ProviderReranker
+from infra.retrying import RetryPolicy
+from services.cost import Errand
+from services.domain import Usage
+from services.errors import ContextTooLong, EmbeddingServiceUnavailable, ProviderError
+from services.ports import ChatAnswer, ChatModel, ChatRequest, EmbeddingUnit, Embeddings, FloatArray, Reranked
+from utils.hashing import content_key
+from utils.tokens import estimate_tokens
+
+Result = TypeVar("Result")
+
+
+class SingleFlight:
+    """Equal calls that are under way at once in this process share one answer."""
+
+    def __init__(self) -> None:
+        self._flights: dict[tuple[str, bytes], asyncio.Task[Any]] = {}
+
+    async def run(self, key: tuple[str, bytes], call: Callable[[], Awaitable[Result]]) -> tuple[Result, bool]:
+        """The result, and whether it was another's call."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            return await asyncio.shield(flight), True
+        flight = asyncio.ensure_future(call())
+        self._flights[key] = flight
+        try:
+            return await asyncio.shield(flight), False
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
+        finally:
+            self._flights.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What calls on one key go through."""
+
+    results: PaidResults
+    limiter: Limiter
+    retries: RetryPolicy
+    flights: SingleFlight
+    limits: Limits
+    key: str
+
+    def __repr__(self) -> str:
+        return "Till()"
+
+    async def paid(
+        self, provider: str, expected: Usage, errand: Errand, ask: Callable[[Call], Awaitable[Result]]
+    ) -> Result:
+        """One call within budget and limits, tried again where that can help. Raises BudgetExceeded, ProviderError."""
+
+        async def attempt() -> Result:
+            tokens = expected.input_tokens + expected.output_tokens
+            async with self.limiter.call(provider, self.key, self.limits, tokens) as call:
+                return await ask(call)
+
+        errand.meter.reserve(expected)
+        try:
+            return await self.retries.run(attempt)
+        finally:
+            errand.meter.release(expected)
+
+
+class PaidChat:
+    def __init__(self, spec: ChatSpec, inner: ChatModel, till: Till, errand: Errand) -> None:
+        self.provider, self.model, self.concurrency = spec.provider, spec.model, inner.concurrency
+        self._spec = spec
+        self._inner = inner
+        self._till = till
+        self._errand = errand
+
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        key = chat_key(self._spec, request)
+        if request.reusable:
+            found = await self._till.results.get(self._errand.tenant, key)
+            if found is not None:
+                return await self._again(request, ChatAnswer(found["text"], found["finish_reason"], Usage()))
+        answer, shared = await self._till.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))
+        return await self._again(request, answer) if shared else answer
+
+    async def _again(self, request: ChatRequest, answer: ChatAnswer) -> ChatAnswer:
+        """An answer that was paid for already."""
+        usage = Usage(cache_hits=1)
+        await self._till.results.put(
+            self._errand, None, stage=request.purpose, provider=self.provider, model=self.model, output=None, usage=usage
+        )
+        self._errand.meter.add(usage)
+        return ChatAnswer(answer.text, answer.finish_reason, usage)
+
+    async def _ask(self, request: ChatRequest, key: bytes) -> ChatAnswer:
+        async def ask(call: Call) -> ChatAnswer:
+            answer = await self._inner.complete(request)
+            call.tokens = answer.usage.input_tokens + answer.usage.output_tokens
+            return answer
+
+        answer = await self._till.paid(self.provider, expected_of(self._spec.price, request), self._errand, ask)
+        await self._book(request, answer, key)
+        return answer
+
+    async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes) -> None:
+        # Only finished answers are given again: what broke off or was refused may come out well the next time.
+        whole = request.reusable and answer.finish_reason == "stop" and bool(answer.text.strip())
+        await self._till.results.put(
+            self._errand,
+            key if whole else None,
+            stage=request.purpose,
+            provider=self.provider,
+            model=self.model,
+            output={"text": answer.text, "finish_reason": answer.finish_reason},
+            usage=answer.usage,
+        )
+        self._errand.meter.add(answer.usage)
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[str | ChatAnswer]:
+        """Not retried once the first part is out, and not shared."""
+        expected = expected_of(self._spec.price, request)
+        self._errand.meter.reserve(expected)
+        text = ""
+        booked = False
+        try:
+            tokens = expected.input_tokens + expected.output_tokens
+            async with self._till.limiter.call(self.provider, self._till.key, self._till.limits, tokens) as call:
+                async for part in self._inner.stream(request):
+                    if isinstance(part, ChatAnswer):
+                        call.tokens = part.usage.input_tokens + part.usage.output_tokens
+                        await self._book(request, part, chat_key(self._spec, request))
+                        booked = True
+                    else:
+                        text += part
+                    yield part
+        finally:
+            self._errand.meter.release(expected)
+            if not booked and text:
+                # Who hangs up halfway has had, and owes, what came until then.
+                output = estimate_tokens(text)
+                cost = self._spec.price.of(expected.input_tokens, output, 0)
+                usage = Usage(calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost)
+                partial = ChatAnswer(text, "length", usage)
+                await asyncio.shield(self._book(request, partial, chat_key(self._spec, request)))
+
+
+class PaidEmbedder:
+    """Vectors are their own store of paid results: they are kept with the key of what shaped them."""
+
+    def __init__(self, inner: ProviderEmbedder, till: Till, errand: Errand) -> None:
+        self.space = inner.space
+        self._inner = inner
+        self._till = till
+        self._errand = errand
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
+        return self._inner.units(texts)
+
+    async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
+        requests = self._inner.requests(documents, kind)
+        slots = asyncio.Semaphore(self._inner.spec.concurrency)
+
+        async def one(request: list[list[str]]) -> tuple[FloatArray, Usage]:
+            async with slots:
+                return await self._sent(request, kind)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(request)) for request in requests]
+        except BaseExceptionGroup as failures:
+            raise self._first(failures) from failures
+        answers = [task.result() for task in tasks]
+        empty = np.zeros((0, self.space.dimensions), np.float32)
+        return Embeddings(
+            np.concatenate([vectors for vectors, _ in answers]) if answers else empty,
+            sum((usage for _, usage in answers), Usage()),
+        )
+
+    async def _sent(self, documents: list[list[str]], kind: Literal["document", "query"]) -> tuple[FloatArray, Usage]:
+        try:
+            return await self._paid(documents, kind)
+        except ContextTooLong:
+            halves = halved(documents)
+            if halves is None:
+                raise
+            # Our count of tokens is an estimate: what the provider finds too long is sent again in two.
+            parts = [await self._sent([half], kind) for half in halves]
+            return np.concatenate([vectors for vectors, _ in parts]), sum((usage for _, usage in parts), Usage())
+
+    async def _paid(self, documents: list[list[str]], kind: Literal["document", "query"]) -> tuple[FloatArray, Usage]:
+        spec = self._inner.spec
+        tokens = sum(estimate_tokens(text) for document in documents for text in document)
+        expected = Usage(calls=1, input_tokens=tokens, cost=spec.price.of(tokens, 0, 0))
+
+        async def ask(call: Call) -> tuple[FloatArray, Usage]:
+            vectors, usage = await self._inner.send(documents, kind)
+            call.tokens = usage.input_tokens
+            return vectors, usage
+
+        vectors, usage = await self._till.paid(spec.provider, expected, self._errand, ask)
+        stage = "embed" if kind == "document" else "query"
+        await self._till.results.put(
+            self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
+        )
+        self._errand.meter.add(usage)
+        return vectors, usage
+
+    @staticmethod
+    def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, ProviderError) and error.retryable:
+            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **error.details)
+            unavailable.__cause__ = error
+            return unavailable
+        return error
+
+
+class PaidReranker:
+    def __init__(self, inner: ProviderReranker, till: Till, errand: Errand) -> None:
+        self.name = inner.spec.name
+        self._inner = inner
+        self._till = till
+        self._errand = errand
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Reranked:
+        spec = self._inner.spec
+        tokens = sum(map(estimate_tokens, texts)) + len(texts) * estimate_tokens(query)
+        expected = Usage(calls=1, input_tokens=tokens, cost=spec.price.of(tokens, 0, 0) + spec.price.search)
+
+        async def ask(call: Call) -> Reranked:
+            reranked = await self._inner.send(query, texts)
+            call.tokens = reranked.usage.input_tokens
+            return reranked
+
+        reranked = await self._till.paid(spec.provider, expected, self._errand, ask)
+        await self._till.results.put(
+            self._errand,
+            None,
+            stage="rerank",
+            provider=spec.provider,
+            model=spec.model,
+            output=None,
+            usage=reranked.usage,
+        )
+        self._errand.meter.add(reranked.usage)
+        return reranked
+
+
+def halved(documents: list[list[str]]) -> list[list[str]] | None:
+    """Every document in two; None where no document has two texts any more."""
+    if len(documents) > 1:
+        return documents
+    texts = documents[0]
+    return None if len(texts) < 2 else [texts[: len(texts) // 2], texts[len(texts) // 2 :]]
+
+
+def chat_key(spec: ChatSpec, request: ChatRequest) -> bytes:
+    return content_key(
+        "chat",
+        spec.name,
+        dict(spec.body),
+        request.system,
+        request.user,
+        {"max_tokens": request.max_tokens, "temperature": request.temperature, "json": request.json},
+    )
+
+
+def expected_of(price: Price, request: ChatRequest) -> Usage:
+    prompt = estimate_tokens(request.system) + estimate_tokens(request.user)
+    return Usage(
+        calls=1, input_tokens=prompt, output_tokens=request.max_tokens, cost=price.of(prompt, request.max_tokens, 0)
+    )

@@ -1,0 +1,122 @@
+"""The store of results that were paid for, and the ledger of what they cost.
+
+A result is addressed by everything that shaped it, with the tenant in the address: what one tenant paid for is neither
+shown nor given to another. It is written the moment it arrives, together with its line in the ledger, in a transaction
+of its own: a crash after that never pays it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.cost import Errand
+from services.domain import TenantId, Usage
+
+PUT = text(
+    """
+    insert into model_calls (tenant_id, key, kind, provider, model, output, usage, bytes)
+    values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
+        octet_length(:output))
+    on conflict (tenant_id, key) do nothing
+    """
+)
+GET = text(
+    """
+    update model_calls set last_used_at = case when last_used_at < now() - interval '1 hour' then now()
+        else last_used_at end
+    where tenant_id = :tenant and key = :key returning output
+    """
+)
+RECORD = text(
+    """
+    insert into usage_ledger (tenant_id, day, dataset_id, job_id, stage, provider, model, calls, input_tokens,
+        output_tokens, cached_tokens, cache_hits, cost)
+    values (:tenant, (now() at time zone 'utc')::date, :dataset, :job, :stage, :provider, :model, :calls,
+        :input_tokens, :output_tokens, :cached_tokens, :cache_hits, :cost)
+    on conflict (tenant_id, day, dataset_id, job_id, stage, provider, model) do update set
+        calls = usage_ledger.calls + excluded.calls,
+        input_tokens = usage_ledger.input_tokens + excluded.input_tokens,
+        output_tokens = usage_ledger.output_tokens + excluded.output_tokens,
+        cached_tokens = usage_ledger.cached_tokens + excluded.cached_tokens,
+        cache_hits = usage_ledger.cache_hits + excluded.cache_hits,
+        cost = usage_ledger.cost + excluded.cost
+    """
+)
+# What is used least recently goes first, once the tenant's results are older or larger than allowed.
+PURGE = text(
+    """
+    with kept as (
+        select key, sum(bytes) over (order by last_used_at desc, key) as total, last_used_at
+        from model_calls where tenant_id = :tenant
+    )
+    delete from model_calls m using kept
+    where m.tenant_id = :tenant and m.key = kept.key
+        and (kept.last_used_at < now() - make_interval(days => :days) or kept.total > :most_bytes)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long unused results are kept, and how many bytes of them a tenant may have."""
+
+    days: int = 90
+    most_bytes: int = 5 * 1024**3
+
+
+class PaidResults:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get(self, tenant: TenantId, key: bytes) -> Mapping[str, Any] | None:
+        async with self._engine.begin() as connection:
+            found: Mapping[str, Any] | None = await connection.scalar(GET, {"tenant": tenant, "key": key})
+        return found
+
+    async def put(
+        self, errand: Errand, key: bytes | None, *, stage: str, provider: str, model: str, output: Any, usage: Usage
+    ) -> None:
+        """The result, unless `key` is None because it is not one to give again, and what it cost in any case."""
+        async with self._engine.begin() as connection:
+            if key is not None:
+                await connection.execute(
+                    PUT,
+                    {
+                        "tenant": errand.tenant,
+                        "key": key,
+                        "kind": stage,
+                        "provider": provider,
+                        "model": model,
+                        "output": json.dumps(output, ensure_ascii=False),
+                        "usage": json.dumps({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}),
+                    },
+                )
+            await connection.execute(RECORD, ledger_line(errand, stage, provider, model, usage))
+
+    async def purge(self, tenant: TenantId, retention: Retention) -> int:
+        async with self._engine.begin() as connection:
+            values = {"tenant": tenant, "days": retention.days, "most_bytes": retention.most_bytes}
+            return (await connection.execute(PURGE, values)).rowcount
+
+
+def ledger_line(errand: Errand, stage: str, provider: str, model: str, usage: Usage) -> dict[str, Any]:
+    return {
+        "tenant": errand.tenant,
+        "dataset": errand.dataset_id,
+        "job": errand.job_id.hex if errand.job_id is not None else "",
+        "stage": stage,
+        "provider": provider,
+        "model": model,
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_hits": usage.cache_hits,
+        "cost": usage.cost,
+    }

@@ -1,0 +1,1 @@
+"""What calls to providers share: where they go, with which key, and what their errors mean."""

@@ -1,0 +1,84 @@
+"""What the providers' errors mean, whichever SDK they come from. No message of a provider's is passed on unread: some
+repeat the key that they refuse."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from services.errors import (
+    ContextTooLong,
+    ProviderBadAnswer,
+    ProviderError,
+    ProviderKeyRefused,
+    ProviderRateLimited,
+    ProviderRefused,
+)
+
+TOO_LONG = re.compile(
+    r"context.{0,10}length|maximum context|too many tokens|token limit|tokens.{0,40}(exceed|more than|too long)"
+    r"|(exceed|longer than).{0,40}tokens|max(imum)?.{0,20}tokens per",
+    re.IGNORECASE,
+)
+OUT_OF_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded", "insufficient_balance"}
+
+
+def failure(
+    provider: str, model: str, status: int, body: Any, headers: Mapping[str, str], key: str = ""
+) -> ProviderError:
+    """The typed error of an answer that is none."""
+    code, message = told_by(body)
+    details: dict[str, Any] = {"provider": provider, "model": model, "status": status}
+    if code:
+        details["provider_code"] = code[:100]
+    if message and status not in (401, 403):
+        details["provider_message"] = cleaned(message, key)
+    if status in (401, 402, 403) or code in OUT_OF_QUOTA:
+        return ProviderKeyRefused(**details)
+    if status == 429:
+        return ProviderRateLimited(retry_after_s=retry_after(headers), **details)
+    if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
+        return ContextTooLong(**details)
+    if status in (408, 409, 425) or status >= 500:
+        return ProviderError(retry_after_s=retry_after(headers), **details)
+    return ProviderRefused(**details)
+
+
+def bad_answer(provider: str, model: str, what: str) -> ProviderBadAnswer:
+    return ProviderBadAnswer(f"{provider} answered something that is not an answer: {what}.", provider=provider, model=model)
+
+
+def unreachable(provider: str, model: str, what: str) -> ProviderError:
+    return ProviderError(f"{provider} does not answer ({what}).", provider=provider, model=model)
+
+
+def told_by(body: Any) -> tuple[str, str]:
+    """Code and message, in any of the shapes that providers use."""
+    error = body.get("error", body) if isinstance(body, Mapping) else body
+    if isinstance(error, Mapping):
+        code = error.get("code") or error.get("type") or ""
+        return str(code), str(error.get("message") or error.get("detail") or "")
+    return "", str(error or "")
+
+
+def cleaned(message: str, key: str) -> str:
+    text = message.replace(key, "[key]") if len(key) >= 8 else message
+    return re.sub(r"[\w-]*\*{3,}[\w-]*", "[key]", text)[:300]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from either form of the header; None where there is none or it says nothing."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None

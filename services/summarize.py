@@ -1,0 +1,157 @@
+"""Summaries by a chat model: asked for, checked, asked for once more, and if need be written without one.
+
+A bad answer never ends a build: after its retries the node is written by the extractive summariser, marked with the
+reason, and can be mended later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+
+from constants.prompts import SUMMARY, marked
+from services.domain import Usage
+from services.errors import BudgetExceeded, ContextTooLong, ProviderBadAnswer, ProviderError, ProviderKeyRefused
+from services.grounding import repeats_itself, unsupported
+from services.key_phrases import shortened
+from services.ports import ChatAnswer, ChatModel, ChatRequest, Summarizer, Summary, SummaryRequest
+from utils.tokens import estimate_tokens, truncate_to_tokens
+
+logger = logging.getLogger(__name__)
+
+WORDS_A_TOKEN = 0.7
+# Room beside the summary for its title and for an estimate that is short.
+OUTPUT_SLACK = 1.6
+REFUSAL = re.compile(r"^(?:i'?m sorry|i am sorry|sorry,|i can(?:no|')t|i am unable|as an ai\b|抱歉|对不起|xin lỗi)", re.IGNORECASE)
+
+
+class Unusable(ProviderBadAnswer):
+    """The model's answer is no summary."""
+
+    retryable = False
+
+
+class ChatSummarizer:
+    """`fallback` writes what the model cannot; without it a node that fails makes its build fail."""
+
+    def __init__(self, model: ChatModel, fallback: Summarizer | None) -> None:
+        self.name = f"{model.provider}/{model.model}"
+        self.concurrency = model.concurrency
+        self._model = model
+        self._fallback = fallback
+
+    async def summarize(self, request: SummaryRequest) -> Summary:
+        """Raises BudgetExceeded, and ProviderError where there is no fallback or the key is refused: another node
+        would fare no better."""
+        usage = Usage()
+        try:
+            summary = await self._asked(request, "")
+            usage += summary.usage
+            claims = unsupported(summary.text, request.texts)
+            if claims:
+                again = await self._asked(request, CORRECTION.format(claims="; ".join(claims[:20])))
+                usage += again.usage
+                left = unsupported(again.text, request.texts)
+                if len(left) < len(claims):
+                    summary, claims = again, left
+            meta = {**summary.meta, **({"unsupported": list(claims[:50])} if claims else {})}
+            return Summary(summary.titles, summary.text, meta, usage)
+        except (BudgetExceeded, ProviderKeyRefused):
+            raise
+        except ProviderError as error:
+            if self._fallback is None:
+                raise
+            logger.warning("a summary is written without its model", extra={"error": error.as_json()})
+            written = await self._fallback.summarize(request)
+            reason = {"code": error.code, "message": error.message}
+            return Summary(written.titles, written.text, {**written.meta, "reason": reason}, usage)
+
+    async def _asked(self, request: SummaryRequest, correction: str) -> Summary:
+        """One usable answer; a second request is made where the first is not one. Raises Unusable, ProviderError."""
+        budget = request.token_budget
+        usage = Usage()
+        for last in (False, True):
+            prompt = prompt_of(request, budget, correction if not last else correction + INSIST)
+            try:
+                answer = await self._model.complete(prompt)
+            except ContextTooLong:
+                if last:
+                    raise
+                budget //= 2
+                continue
+            usage += answer.usage
+            try:
+                titles, text = parsed(answer, request)
+            except Unusable:
+                if last:
+                    raise
+                continue
+            meta = {"summary_kind": "abstractive", "model": self.name}
+            return Summary(titles, text, meta, usage)
+        raise AssertionError("unreachable")
+
+
+INSIST = "\n\nWrite the title line, an empty line and the summary, and nothing else."
+CORRECTION = (
+    "\n\nAn earlier attempt said things that the passages do not say: {claims}. Leave them out, or write them exactly as"
+    " the passages do."
+)
+
+
+def prompt_of(request: SummaryRequest, token_budget: int, note: str) -> ChatRequest:
+    texts = fitted(request.texts, token_budget)
+    # Drawn from all texts together: no text can know the mark that closes it, and the same group asks the same.
+    mark = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    passages = [
+        marked("passage", mark, number, text, clean(" > ".join(path)))
+        for number, (text, path) in enumerate(zip(texts, request.heading_paths, strict=True), 1)
+    ]
+    max_words = max(20, int(request.max_tokens * WORDS_A_TOKEN))
+    return ChatRequest(
+        purpose="summary",
+        system=SUMMARY.system.format(max_words=max_words),
+        user="\n\n".join(passages) + note,
+        max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
+    )
+
+
+def fitted(texts: tuple[str, ...], token_budget: int) -> list[str]:
+    """The texts within the budget: the longest are cut first, all to the same length."""
+    sizes = [estimate_tokens(text) for text in texts]
+    if sum(sizes) <= token_budget:
+        return list(texts)
+    left, open_texts = token_budget, len(sizes)
+    for size in sorted(sizes):
+        if size * open_texts > left:
+            break
+        left -= size
+        open_texts -= 1
+    longest = max(1, left // max(1, open_texts))
+    return [
+        text if size <= longest else truncate_to_tokens(text, longest) for text, size in zip(texts, sizes, strict=True)
+    ]
+
+
+def clean(title: str) -> str:
+    return re.sub(r'["<>\s]+', " ", title)[:200].strip()
+
+
+def parsed(answer: ChatAnswer, request: SummaryRequest) -> tuple[tuple[str, ...], str]:
+    """Title and summary. Raises Unusable for what is none of our form, empty, refused, broken off or going in circles."""
+    if answer.finish_reason == "refused" or REFUSAL.match(answer.text.strip()):
+        raise Unusable("The model refused to summarise.")
+    if answer.finish_reason == "length":
+        raise Unusable("The summary broke off.")
+    head, _, rest = answer.text.strip().partition("\n")
+    title, text = re.sub(r"^(?:#+|title:)\s*", "", head.strip(), flags=re.IGNORECASE).strip("*\"'“”.: "), rest.strip()
+    if not text:
+        # One paragraph: a summary without its title line, which then is made of its beginning.
+        title, text = head.strip(), head.strip()
+    if not text or not any(letter.isalnum() for letter in text):
+        raise Unusable("The model answered nothing.")
+    if repeats_itself(text):
+        raise Unusable("The model's answer repeats itself.")
+    if estimate_tokens(text) > max(2 * request.max_tokens, 64):
+        raise Unusable("The summary is far longer than it was to be.")
+    return (shortened(title) or shortened(text),), text
