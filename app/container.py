@@ -9,19 +9,26 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import httpx2
 import numpy as np
+from pydantic import SecretStr
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
+from constants.models import load_models
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.migrate import Migrations, current_revision
 from infra.db.vector_indexes import VectorIndexes
-from infra.embeddings import open_embedder, space_named
-from infra.llm import check_summarizer, open_summarizer
+from infra.limiter import Limiter, Limits
+from infra.models import OpenModels
+from infra.paid_results import PaidResults
+from infra.providers.access import ProviderAccess
+from infra.providers.http import http_client
+from infra.secrets import secret_box
 from infra.uow.sql import SqlUnitOfWork
 from interfaces_adaptor.gateways.readers import READERS
 from interfaces_adaptor.repositories import repositories_for
@@ -30,13 +37,14 @@ from services import Services
 from services.access import Access
 from services.build_tree import Debounce, TreeBuilder
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
-from services.domain import Dataset, Lease, TenantId
+from services.cost import Budget
+from services.domain import Lease, TenantId
 from services.health import Health, Part
 from services.index_document import DocumentIndexer
 from services.ingest_document import DocumentIngestor
 from services.jobs import JobRunner
 from services.lifecycle import Lifecycle
-from services.ports import Embedder
+from services.ports import Compute
 from services.retrieve import Retriever
 from services.store import OpenUnitOfWork, UnitOfWork
 
@@ -78,22 +86,20 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
     )
     units = UnitsOfWork(engine)
-    services = Services(
-        ingestor=DocumentIngestor(
-            units,
-            READERS,
-            space_named(settings.default_embedder),
-            settings.default_vector_index,
-            check_summarizer,
-        ),
-        retriever=Retriever(units, lambda dataset: open_embedder(dataset.space)),
-        lifecycle=Lifecycle(units, settings.tree_params, check_summarizer),
-        open_unit_of_work=units,
-    )
-    try:
-        yield Container(settings, engine, services, Access(SqlKeyStore(engine)), health_of(engine))
-    finally:
-        await engine.dispose()
+    secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
+    async with http_client() as http:
+        models = open_models(settings, engine, http)
+        services = Services(
+            ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
+            retriever=Retriever(units, models),
+            lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
+            models=models,
+            open_unit_of_work=units,
+        )
+        try:
+            yield Container(settings, engine, services, Access(SqlKeyStore(engine)), health_of(engine))
+        finally:
+            await engine.dispose()
 
 
 @asynccontextmanager
@@ -110,30 +116,59 @@ async def open_worker(
     )
     units = units_on(engine)
     compute = pool or ProcessPool(settings.worker.processes or None, warm_up)
-
-    def embedder_for(dataset: Dataset) -> Embedder:
-        return open_embedder(dataset.space, compute)
-
-    indexer = DocumentIndexer(units, embedder_for, compute)
-    builder = TreeBuilder(
-        units,
-        settings.tree_params,
-        Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds),
-        embedder_for,
-        lambda name: open_summarizer(name, compute),
-        compute,
-    )
-    indexes = VectorIndexes(engine, settings.vector_index_from)
-    runner = JobRunner(units, {"ingest": indexer.index, "build": builder.build}, {"build": builder.delay}, indexes)
+    secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
     warming = asyncio.create_task(compute.warm())
     try:
-        yield WorkerContainer(settings, engine, runner, indexes)
+        async with http_client() as http:
+            models = open_models(settings, engine, http, compute)
+            indexer = DocumentIndexer(units, models, compute, secrets)
+            debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
+            builder = TreeBuilder(units, settings.tree_params, debounce, models, compute)
+            indexes = VectorIndexes(engine, settings.vector_index_from)
+            runner = JobRunner(
+                units,
+                {"ingest": indexer.index, "build": builder.build},
+                {"build": builder.delay},
+                indexes,
+                secrets,
+                Budget(**settings.budget.model_dump()),
+            )
+            yield WorkerContainer(settings, engine, runner, indexes)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         if pool is None:
             compute.close()
         await engine.dispose()
+
+
+def open_models(
+    settings: Settings, engine: AsyncEngine, http: httpx2.AsyncClient, compute: Compute | None = None
+) -> OpenModels:
+    """The models that the settings allow. `compute` runs the built-in ones in a process pool."""
+    providers = settings.providers
+    registry = load_models(providers.models_file)
+    return OpenModels(
+        registry=registry,
+        access=ProviderAccess(
+            registry, providers.keys, providers.provider_base_urls, providers.provider_base_url_override
+        ),
+        results=PaidResults(engine),
+        limiter=Limiter(engine),
+        http=http,
+        limits={
+            name: Limits(limit.rpm, limit.tpm, limit.concurrency, limit.min_interval)
+            for name, limit in providers.provider_limits.items()
+        },
+        compute=compute,
+        summary_fallback=providers.summary_fallback == "extractive",
+        default_chat_name=settings.default_summary_llm,
+        default_embedder_name=settings.default_embedder,
+    )
+
+
+def secret_value(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
 
 
 def warm_up() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -16,11 +16,12 @@ from app.container import open_container
 from app.database import joined_database
 from app.serve import served_at
 from app.settings import Settings
+from constants.models import load_models
 from infra.db.migrate import UnsuitableDatabase
-from infra.embeddings import space_named
-from infra.llm import check_summarizer
 from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceClient
+from services.cost import Errand
+from services.domain import DEFAULT_TENANT
 from services.errors import RaptorError
 
 LEAST_FREE_BYTES = 1 << 30
@@ -57,16 +58,14 @@ def of_this_machine(settings: Settings) -> Iterator[Finding]:
 
 
 def of_models(settings: Settings) -> Iterator[Finding]:
-    for what, name, check in (
-        ("embedder", settings.default_embedder, space_named),
-        ("summariser", settings.default_summary_llm, check_summarizer),
-    ):
-        try:
-            check(name)
-        except RaptorError as error:
-            yield Finding(what, False, name, error.message)
-        else:
-            yield Finding(what, True, name)
+    registry = load_models(settings.providers.models_file)
+    yield Finding(
+        "prices", True, f"of {registry.prices_of}", "RAPTOR_MODELS_FILE lays other models and prices over them"
+    )
+    keys = sorted(settings.providers.keys)
+    yield Finding(
+        "provider keys", True, ", ".join(keys) or "none configured: callers bring their own, or none is needed"
+    )
 
 
 def of_database(settings: Settings) -> Iterator[Finding]:
@@ -89,7 +88,18 @@ async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, 
             keys = [key for key in await container.access.all() if key.revoked_at is None]
             detail = f"{len(keys)} active" if keys else "none: open to this computer, closed to others"
             parts["API keys"] = (True, detail)
+        errand = Errand(DEFAULT_TENANT)
+        models = container.services.models
+        parts["embedder"] = found(lambda: models.default_space(errand).name)
+        parts["summariser"] = found(lambda: models.default_chat(errand))
         return parts
+
+
+def found(find: Callable[[], str]) -> tuple[bool, str]:
+    try:
+        return True, find()
+    except RaptorError as error:
+        return False, error.message
 
 
 def of_service(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Logs: to the console for people, to a file as JSON lines for machines; every line with the request or job it is of."""
+"""Logs: to the console for people, to a file as JSON lines; every line with the request or job it is of."""
 
 from __future__ import annotations
 

@@ -10,9 +10,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from constants.models import load_models
+from infra.providers.access import BaseUrlNotAllowed, checked_base_url
 from services.clustering import GroupingParams
 from services.domain import ChunkingParams
 from services.errors import InvalidRequest
@@ -21,6 +32,7 @@ from services.tree_params import TreeParams
 MIB = 1024 * 1024
 
 Empty = BeforeValidator(lambda value: None if value == "" else value)
+Secret = Annotated[SecretStr | None, Empty]
 
 
 class SettingsError(Exception):
@@ -81,9 +93,9 @@ class TreeSettings(Group):
     debounce_seconds: float = Field(5.0, ge=0)
     debounce_max_seconds: float = Field(30.0, ge=0)
 
-    def params(self, summary_llm: str) -> TreeParams:
+    def params(self) -> TreeParams:
         chosen = self.model_dump(exclude={"debounce_seconds", "debounce_max_seconds"})
-        return TreeParams(grouping=GroupingParams()).changed(chosen | {"summary_llm": summary_llm})
+        return TreeParams(grouping=GroupingParams()).changed(chosen)
 
 
 class WorkerSettings(Group):
@@ -107,13 +119,76 @@ class LogSettings(Group):
     format: Literal["console", "json"] = "console"
 
 
+class LimitSettings(BaseModel):
+    """What the operator allows or knows of a provider's key; None: not limited by us."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rpm: int | None = Field(None, ge=1)
+    tpm: int | None = Field(None, ge=1)
+    concurrency: int | None = Field(None, ge=1)
+    min_interval: float = Field(0.0, ge=0)
+
+
+class ProviderSettings(Group):
+    """Keys of the operator's, by provider, and servers of the operator's own."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+
+    openai_api_key: Secret = None
+    azure_api_key: Secret = None
+    cohere_api_key: Secret = None
+    huggingface_api_key: Secret = None
+    dashscope_api_key: Secret = None
+    gemini_api_key: Secret = None
+    voyage_api_key: Secret = None
+    deepseek_api_key: Secret = None
+    # {"name": "http://localhost:11434/v1"}: OpenAI-compatible servers; or another address of a known provider.
+    provider_base_urls: dict[str, str] = Field(default_factory=dict)
+    # {"name": "key"} for the servers above that want one.
+    provider_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    allow_private_providers: bool = False
+    # {"voyage": {"rpm": 3, "tpm": 10000, "concurrency": 1, "min_interval": 0}}
+    provider_limits: dict[str, LimitSettings] = Field(default_factory=dict)
+    provider_base_url_override: Annotated[str | None, Empty] = None
+    models_file: Annotated[Path | None, Empty] = None
+    # A summary that its model cannot write: the built-in summariser writes and marks it, or the job fails.
+    summary_fallback: Literal["extractive", "fail"] = "extractive"
+    # Results that were paid for are kept so long after their last use, and so many bytes of them a tenant.
+    paid_results_days: int = Field(90, ge=1)
+    paid_results_bytes: int = Field(5 * 1024 * MIB, ge=MIB)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        known = {
+            name.removesuffix("_api_key"): getattr(self, name)
+            for name in type(self).model_fields
+            if name.endswith("_api_key")
+        }
+        given = {name: secret for name, secret in (known | self.provider_keys).items() if secret is not None}
+        return {name: secret.get_secret_value() for name, secret in given.items()}
+
+
+class BudgetSettings(Group):
+    """The upper limits of any job; a request can set lower ones."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+
+    max_cost: Annotated[float | None, Empty] = Field(None, gt=0, allow_inf_nan=False)
+    max_tokens: Annotated[int | None, Empty] = Field(None, gt=0)
+    max_calls: Annotated[int | None, Empty] = Field(None, gt=0)
+
+
 class Settings(Group):
     model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
 
     database_url: Annotated[SecretStr | None, Empty] = Field(None, validation_alias="DATABASE_URL")
     data_dir: Path = Path(".raptor")
-    default_embedder: str = "builtin/lexical-1"
-    default_summary_llm: str = "builtin/extractive"
+    # Unset: by the keys at hand, else the built-in ones.
+    default_embedder: Annotated[str | None, Empty] = None
+    default_summary_llm: Annotated[str | None, Empty] = None
+    # Encrypts the keys that callers bring while a job needs them. Unset: one is made and kept in the data folder.
+    secret_key: Secret = None
     default_vector_index: Literal["hnsw_cosine", "hnsw_ip", "hnsw_l2", "exact"] = "hnsw_cosine"
     # Vectors of a dataset from which on it gets an HNSW index of its own.
     vector_index_from: int = Field(20_000, ge=1)
@@ -122,6 +197,8 @@ class Settings(Group):
     chunk: ChunkSettings = Field(default_factory=ChunkSettings)
     tree: TreeSettings = Field(default_factory=TreeSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    providers: ProviderSettings = Field(default_factory=ProviderSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @model_validator(mode="after")
@@ -132,7 +209,7 @@ class Settings(Group):
 
     @cached_property
     def tree_params(self) -> TreeParams:
-        return self.tree.params(self.default_summary_llm)
+        return self.tree.params()
 
 
 def load_settings() -> Settings:
@@ -140,12 +217,26 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
         _ = settings.tree_params
+        check_providers(settings.providers)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
         raise SettingsError("\n".join(lines)) from None
     except InvalidRequest as error:
         raise SettingsError(f"RAPTOR_TREE_…: {error.message}") from None
     return settings
+
+
+def check_providers(settings: ProviderSettings) -> None:
+    """Raises SettingsError."""
+    try:
+        load_models(settings.models_file)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(f"RAPTOR_MODELS_FILE: {error}") from None
+    for name, url in settings.provider_base_urls.items():
+        try:
+            checked_base_url(url, allow_private=settings.allow_private_providers)
+        except BaseUrlNotAllowed as error:
+            raise SettingsError(f"RAPTOR_PROVIDER_BASE_URLS, {name}: {error}") from None
 
 
 def child_environment(database_url: str) -> dict[str, str]:

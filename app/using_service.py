@@ -1,4 +1,4 @@
-"""A service to talk to: the one that is named, the one that runs on this data folder, or one for the time of a command."""
+"""A service to talk to: the one that is named, the one on this data folder, or one for the time of a command."""
 
 from __future__ import annotations
 

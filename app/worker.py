@@ -34,7 +34,13 @@ async def run_worker(settings: Settings, database_url: str, *, until_stdin_close
         loop.add_signal_handler(number, end)
     if until_stdin_closes:
         pipe = sys.stdin.fileno()
-        loop.add_reader(pipe, lambda: None if os.read(pipe, 1) else (loop.remove_reader(pipe), end()))
+
+        def read() -> None:
+            if not os.read(pipe, 1):
+                loop.remove_reader(pipe)
+                end()
+
+        loop.add_reader(pipe, read)
     async with open_worker(settings, database_url) as container:
         queue = job_queue(libpq_url(database_url))
         register(queue, container.runner)

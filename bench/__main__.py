@@ -126,7 +126,11 @@ def through_the_service(client: ServiceClient, name: str, sources: list[Source])
         if timings[part]:
             figure = {"figure": "share", "corpus": name, "part": part.removesuffix("_s")}
             rates = {"seconds": round(timings[part], 2), "share": round(timings[part] / total, 3)}
-            yield figure | rates | {"mb_per_s": round(size / timings[part], 2), "chunks_per_s": round(chunks / timings[part])}
+            yield (
+                figure
+                | rates
+                | {"mb_per_s": round(size / timings[part], 2), "chunks_per_s": round(chunks / timings[part])}
+            )
 
 
 def writing(folder: Path) -> Iterator[dict[str, Any]]:
@@ -181,7 +185,9 @@ async def write_both_ways(url: str) -> tuple[float, float]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
         cwd=folder,

@@ -104,6 +104,8 @@ class ModelRegistry:
     embedders: Mapping[str, EmbedderSpec]
     weights: Mapping[str, Mapping[str, Any]]
     rerankers: Mapping[str, RerankerSpec]
+    chat_order: tuple[str, ...]
+    embedder_order: tuple[str, ...]
 
 
 def load_models(override: Path | None = None) -> ModelRegistry:
@@ -120,6 +122,8 @@ def load_models(override: Path | None = None) -> ModelRegistry:
         embedders={name: EmbedderSpec(*split(name), **priced(entry)) for name, entry in data["embedders"].items()},
         weights=data["weights"],
         rerankers={name: RerankerSpec(*split(name), **priced(entry)) for name, entry in data["rerankers"].items()},
+        chat_order=tuple(data["defaults"]["chat"]),
+        embedder_order=tuple(data["defaults"]["embedders"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Models by name, opened for an errand: the registry's facts, the operator's or the caller's key, and the till around."""
+"""Models by name, opened for an errand: the registry's facts, the operator's or the caller's key, the till."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from services.domain import EmbeddingSpace
 from services.errors import UnknownModel
 from services.ports import ChatModel, Compute, Embedder, Reranker, ResolvedModel, Summarizer
 from services.summarize import ChatSummarizer
+from services.tree_params import AUTO
 
 BUILTIN = "builtin"
 EXTRACTIVE = "builtin/extractive"
@@ -43,6 +44,8 @@ class OpenModels:
     retries: RetryPolicy = RetryPolicy()
     compute: Compute | None = None
     summary_fallback: bool = True
+    default_chat_name: str | None = None
+    default_embedder_name: str | None = None
     flights: SingleFlight = field(default_factory=SingleFlight)
 
     # Names.
@@ -92,8 +95,24 @@ class OpenModels:
             )
         return known
 
+    def default_chat(self, errand: Errand) -> str:
+        if self.default_chat_name is not None:
+            return self.resolve_chat(self.default_chat_name).name
+        for name in self.registry.chat_order:
+            if self.access.has_key(name.partition("/")[0], errand.keys):
+                return name
+        return EXTRACTIVE
+
+    def default_space(self, errand: Errand) -> EmbeddingSpace:
+        if self.default_embedder_name is not None:
+            return self.space(self.default_embedder_name)
+        for name in self.registry.embedder_order:
+            if self.access.has_key(name.partition("/")[0], errand.keys):
+                return self.space(name)
+        return LexicalEmbedder.space
+
     def check(self, name: str, errand: Errand) -> None:
-        resolved = self.resolve_chat(name).name
+        resolved = self.default_chat(errand) if name == AUTO else self.resolve_chat(name).name
         if resolved != EXTRACTIVE:
             self.access.open(resolved.partition("/")[0], errand.keys)
 
@@ -135,7 +154,9 @@ class OpenModels:
         if spec is None:
             raise UnknownModel(f"There is no reranker {name!r}.", known=sorted(self.registry.rerankers))
         access = self.access.open(spec.provider, errand.keys)
-        return PaidReranker(RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand)
+        return PaidReranker(
+            RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand
+        )
 
     def _till(self, provider: str, access: Access, concurrency: int | None) -> Till:
         spec = self.registry.providers.get(provider)

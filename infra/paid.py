@@ -1,5 +1,5 @@
-"""What stands around every paid call, from the outside in: the store of paid results, single flight, the budget, retries,
-the limiter, the provider. A hit costs no quota; a retry queues again; a budget stops before a call, not after."""
+"""What stands around every paid call, from the outside in: the store of paid results, single flight, the budget,
+retries, the limiter, the provider. A hit costs no quota; a retry queues again; a budget stops before a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from constants.models import ChatSpec, EmbedderSpec, Price
+from constants.models import ChatSpec, Price
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Call, Limiter, Limits
 from infra.paid_results import PaidResults
@@ -19,7 +19,7 @@ from infra.retrying import RetryPolicy
 from services.cost import Errand
 from services.domain import Usage
 from services.errors import ContextTooLong, EmbeddingServiceUnavailable, ProviderError
-from services.ports import ChatAnswer, ChatModel, ChatRequest, EmbeddingUnit, Embeddings, FloatArray, Reranked
+from services.ports import ChatAnswer, ChatModel, ChatRequest, Embeddings, EmbeddingUnit, FloatArray, Reranked
 from utils.hashing import content_key
 from utils.tokens import estimate_tokens
 
@@ -100,7 +100,13 @@ class PaidChat:
         """An answer that was paid for already."""
         usage = Usage(cache_hits=1)
         await self._till.results.put(
-            self._errand, None, stage=request.purpose, provider=self.provider, model=self.model, output=None, usage=usage
+            self._errand,
+            None,
+            stage=request.purpose,
+            provider=self.provider,
+            model=self.model,
+            output=None,
+            usage=usage,
         )
         self._errand.meter.add(usage)
         return ChatAnswer(answer.text, answer.finish_reason, usage)

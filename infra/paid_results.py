@@ -20,7 +20,7 @@ from services.domain import TenantId, Usage
 
 PUT = text(
     """
-    insert into model_calls (tenant_id, key, kind, provider, model, output, usage, bytes)
+    insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
     values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
         octet_length(:output))
     on conflict (tenant_id, key) do nothing
@@ -52,7 +52,7 @@ RECORD = text(
 PURGE = text(
     """
     with kept as (
-        select key, sum(bytes) over (order by last_used_at desc, key) as total, last_used_at
+        select key, sum(size) over (order by last_used_at desc, key) as total, last_used_at
         from model_calls where tenant_id = :tenant
     )
     delete from model_calls m using kept

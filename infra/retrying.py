@@ -66,5 +66,9 @@ def told(state: RetryCallState) -> None:
     if isinstance(error, ProviderError):
         logger.warning(
             "provider call failed, next attempt follows",
-            extra={"attempt": state.attempt_number, "pause_s": round(state.upcoming_sleep, 2), "error": error.as_json()},
+            extra={
+                "attempt": state.attempt_number,
+                "pause_s": round(state.upcoming_sleep, 2),
+                "error": error.as_json(),
+            },
         )

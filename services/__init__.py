@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from services.ingest_document import DocumentIngestor
     from services.lifecycle import Lifecycle
+    from services.ports import Models
     from services.retrieve import Retriever
     from services.store import OpenUnitOfWork
 
@@ -19,4 +20,5 @@ class Services:
     ingestor: DocumentIngestor
     retriever: Retriever
     lifecycle: Lifecycle
+    models: Models
     open_unit_of_work: OpenUnitOfWork

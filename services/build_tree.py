@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from uuid import UUID
 from services.clustering import Grouping, Matrix, load_grouper
 from services.domain import Dataset, Job, Leaf, PlannedNode, TenantId, Tree, Usage, WrittenNode, tree_name
 from services.jobs import JobRun
-from services.ports import Compute, Embedder, FloatArray, Summarizer, Summary, SummaryRequest
+from services.ports import Compute, Embedder, FloatArray, Models, Summarizer, Summary, SummaryRequest
 from services.store import NewVector, OpenUnitOfWork
 from services.tree_level import (
     Level,
@@ -35,7 +35,7 @@ from services.tree_level import (
     share_done,
     written_nodes,
 )
-from services.tree_params import TreeParams
+from services.tree_params import AUTO, TreeParams
 from services.write_level import LevelWriter, Prompt
 from utils.concurrency import both
 from utils.hashing import digest_of
@@ -76,6 +76,7 @@ class Build:
     scratch: Path
     sizes: dict[int, int] = field(default_factory=dict)
     floors_s: list[float] = field(default_factory=list)
+    degraded: list[UUID] = field(default_factory=list)
 
     async def report(self, level: int, step: str, share: float, **detail: Any) -> None:
         progress = share_done(self.sizes, level, share)
@@ -88,15 +89,13 @@ class TreeBuilder:
         open_unit_of_work: OpenUnitOfWork,
         params: TreeParams,
         debounce: Debounce,
-        embedder_for: Callable[[Dataset], Embedder],
-        summarizer_for: Callable[[str], Summarizer],
+        models: Models,
         compute: Compute,
     ) -> None:
         self._open = open_unit_of_work
         self._params = params
         self._debounce = debounce
-        self._embedder_for = embedder_for
-        self._summarizer_for = summarizer_for
+        self._models = models
         self._compute = compute
 
     async def delay(self, tenant: TenantId, job: Job) -> float:
@@ -115,6 +114,8 @@ class TreeBuilder:
             leaves, versions = await work.trees.build_set(dataset.dataset_id)
             live = await work.trees.live(dataset.dataset_id)
         params = self._params.changed(dataset.settings)
+        if params.summary_llm == AUTO:
+            params = replace(params, summary_llm=self._models.default_chat(run.errand))
         fingerprint = fingerprint_of(dataset, params, leaves)
         if not leaves or (live is not None and live.fingerprint == fingerprint):
             await self._publish(run, dataset, live if leaves else None, versions, {})
@@ -133,8 +134,8 @@ class TreeBuilder:
                 params=params,
                 tree=tree,
                 leaves=leaves,
-                embedder=self._embedder_for(dataset),
-                summarizer=self._summarizer_for(params.summary_llm),
+                embedder=self._models.embedder(dataset.space, run.errand),
+                summarizer=self._models.summarizer(params.summary_llm, run.errand),
                 scratch=Path(scratch),
             )
             top = await self._grow(build)
@@ -238,8 +239,10 @@ class TreeBuilder:
         await build.report(number, "summarise", 0.0, done=0, planned=len(planned))
         with build.run.timed("write_s"):
             text = await writer.write(prompts, before)
-        build.run.used(text.usage)
         build.floors_s.append(text.floor_s(build.summarizer.concurrency))
+        build.degraded.extend(
+            node.node_id for node, summary in zip(planned, text.summaries, strict=True) if "reason" in summary.meta
+        )
         path = build.scratch / f"level-{number}.f32"
         return next_level(below, planned, text, path, committed=len(before) == len(planned))
 
@@ -348,6 +351,7 @@ def build_stats(build: Build, top: Level) -> dict[str, Any]:
         "depth": top.number,
         "leaves": len(build.leaves),
         "summaries": sum(size for number, size in build.sizes.items() if number > 0),
+        "degraded": len(build.degraded),
         "usage": figures["usage"],
         "timings": figures["timings"] | {"floor_s": round(floor_s, 4)},
         "wall_to_floor": round(wall_s / floor_s, 3) if floor_s > 0 else None,

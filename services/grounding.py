@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 URL = re.compile(r"https?://[^\s<>\"')\]]+[^\s<>\"')\].,;:!?]", re.IGNORECASE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d.,  ']*(?:\d|(?=\D|$))")
 # Two or more words with capitals in a row, or one with an inner capital or digits: names, products, identifiers.
-NAME = re.compile(r"\b(?:[A-ZÀ-ÞĐ][\w’'-]+(?:\s+(?:of|de|van|von|der|la|le)?\s*[A-ZÀ-ÞĐ][\w’'-]+)+|\w*[a-z]\w*[A-Z]\w*|[A-Z]{2,}\w*)\b")
+NAME = re.compile(
+    r"\b(?:[A-ZÀ-ÞĐ][\w’'-]+(?:\s+(?:of|de|van|von|der|la|le)?\s*[A-ZÀ-ÞĐ][\w’'-]+)+|\w*[a-z]\w*[A-Z]\w*|[A-Z]{2,}\w*)\b"
+)
 SENTENCE_START = re.compile(r"(?:^|[.!?…:]\s+|\n)\s*$")
 SMALL = {str(number) for number in range(11)}
 
@@ -66,7 +68,7 @@ def folded(text: str) -> str:
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether an answer went round in circles: a run of words that comes again and again, or one long sentence thrice."""
+    """Whether an answer went round in circles: a run of words comes again and again, or one long sentence thrice."""
     words = text.split()
     if len(words) < 24:
         return len(text) > 400 and len(set(text)) < 12

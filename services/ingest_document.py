@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID
 
+from services.cost import Budget, Errand, Keys
 from services.domain import (
     ChunkingParams,
     Dataset,
-    EmbeddingSpace,
     JsonObject,
     SourceText,
     TenantId,
@@ -21,8 +21,9 @@ from services.domain import (
     tree_name,
 )
 from services.errors import UnsupportedFileType
-from services.ports import Reader
+from services.ports import Models, Reader, SecretBox
 from services.store import NewDocument, NewJob, NewVersion, OpenUnitOfWork, StoredDocument, UnitOfWork
+from services.tree_params import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Upload:
     vector_index: VectorIndex | None = None
     upsert_mode: UpsertMode = "upsert"
     chunking: ChunkingParams = ChunkingParams()
+    keys: Keys = field(default_factory=Keys)
+    budget: Budget = Budget()
 
     @property
     def identity(self) -> str | None:
@@ -64,6 +67,7 @@ class Accepted:
     job_id: UUID | None = None
     chunks: int = 0
     tree_id: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class DocumentIngestor:
@@ -73,32 +77,38 @@ class DocumentIngestor:
         self,
         open_unit_of_work: OpenUnitOfWork,
         readers: Mapping[str, Reader],
-        default_space: EmbeddingSpace,
+        models: Models,
+        secrets: SecretBox,
         default_vector_index: VectorIndex,
-        check_summarizer: Callable[[str], None],
     ) -> None:
         self._open = open_unit_of_work
         self._readers = readers
-        self._default_space = default_space
+        self._models = models
+        self._secrets = secrets
         self._default_vector_index = default_vector_index
-        self._check_summarizer = check_summarizer
 
     async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
-        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel."""
-        if upload.summary_llm:
-            self._check_summarizer(upload.summary_llm)
+        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey."""
+        note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         source = self._reader_for(upload.file_name).read(upload.data)
         checksum = hashlib.sha256(upload.data).hexdigest()
         async with self._open(tenant) as work:
             accepted = await self._decide(work, upload, source, checksum)
             await work.commit()
-        return accepted
+        return replace(accepted, warnings=(note,)) if note else accepted
 
     async def _decide(self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str) -> Accepted:
         # The dataset's row is locked from here on: of two uploads of one document at once, one sees the other.
+        errand = Errand(work.tenant, upload.dataset_id, keys=upload.keys)
         dataset = await work.datasets.open(
-            upload.dataset_id, self._default_space, upload.vector_index or self._default_vector_index
+            upload.dataset_id,
+            self._models.default_space(errand),
+            upload.vector_index or self._default_vector_index,
         )
+        # A key that is missing is told now, not by a job that fails later.
+        self._models.embedder(dataset.space, errand)
+        if upload.build_tree:
+            self._models.check(upload.summary_llm or dataset.settings.get("summary_llm", AUTO), errand)
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.documents.with_checksum(upload.dataset_id, checksum)
             if twin is not None:
@@ -144,9 +154,11 @@ class DocumentIngestor:
                 dataset_id=document.dataset_id,
                 doc_id=document.doc_id,
                 version_id=version_id,
-                params={},
+                params={"budget": upload.budget.as_json()} if upload.budget.as_json() else {},
             )
         )
+        sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in upload.keys.items()}
+        await work.jobs.put_secrets(job_id, sealed)
         return self._queued(document, version_id, job_id)
 
     def _reader_for(self, file_name: str | None) -> Reader:

@@ -14,9 +14,17 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from services.cost import Budget, Errand, Keys, Meter
 from services.domain import Job, JobType, Lease, TenantId, Usage
-from services.errors import AttemptsExhausted, ConcurrentChange, DatabaseUnavailable, LeaseLost, RaptorError
-from services.ports import VectorIndexes
+from services.errors import (
+    AttemptsExhausted,
+    ConcurrentChange,
+    DatabaseUnavailable,
+    LeaseLost,
+    MissingProviderKey,
+    RaptorError,
+)
+from services.ports import SecretBox, VectorIndexes
 from services.store import OpenUnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -34,20 +42,31 @@ Delay = Callable[[TenantId, Job], Awaitable[float]]
 class JobRun:
     """One attempt at a job: who it is for, what it used so far, and the way to say how far it is."""
 
-    def __init__(self, open_unit_of_work: OpenUnitOfWork, tenant: TenantId, job: Job, lease: Lease) -> None:
+    def __init__(
+        self,
+        open_unit_of_work: OpenUnitOfWork,
+        tenant: TenantId,
+        job: Job,
+        lease: Lease,
+        keys: Keys,
+        budget: Budget,
+    ) -> None:
         self.tenant = tenant
         self.job = job
         self.lease = lease
-        self.usage = Usage(**job.usage)
+        self.errand = Errand(
+            tenant=tenant,
+            dataset_id=job.dataset_id,
+            job_id=job.job_id,
+            keys=keys,
+            meter=Meter(budget.stricter(Budget(**job.params.get("budget", {}))), Usage(**job.usage)),
+        )
         self.timings: dict[str, float] = dict(job.timings)
         self.detail: dict[str, Any] = {}
         self._open = open_unit_of_work
         self._started = time.monotonic()
         self._stage = ""
         self._reported = 0.0
-
-    def used(self, usage: Usage) -> None:
-        self.usage += usage
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -60,7 +79,7 @@ class JobRun:
     def figures(self) -> dict[str, Any]:
         timings = self.timings | {"wall_s": time.monotonic() - self._started}
         return {
-            "usage": asdict(self.usage),
+            "usage": asdict(self.errand.meter.used),
             "timings": {name: round(seconds, 4) for name, seconds in timings.items()},
             "detail": self.detail,
         }
@@ -87,11 +106,16 @@ class JobRunner:
         flows: Mapping[JobType, Flow],
         delays: Mapping[JobType, Delay],
         indexes: VectorIndexes,
+        secrets: SecretBox,
+        budget: Budget = Budget(),
     ) -> None:
+        """`budget` bounds every job; a job's own may be lower."""
         self._open = open_unit_of_work
         self._flows = flows
         self._delays = delays
         self._indexes = indexes
+        self._secrets = secrets
+        self._budget = budget
         self._index_kept: dict[tuple[TenantId, str], float] = {}
 
     async def run(self, tenant: TenantId, job_id: UUID) -> None:
@@ -106,10 +130,11 @@ class JobRunner:
                 return
         async with self._open(tenant) as work:
             claimed = await work.jobs.claim(job_id)
+            sealed = await work.jobs.secrets(job_id)
             await work.commit()
         if claimed is None:
             return
-        run = JobRun(self._open, tenant, *claimed)
+        run = JobRun(self._open, tenant, *claimed, self._opened(job_id, sealed), self._budget)
         logger.info("job started", extra={"job_type": run.job.job_type, "attempt": run.lease.attempt})
         try:
             if run.lease.attempt > MAX_ATTEMPTS:
@@ -129,6 +154,16 @@ class JobRunner:
             # The boundary of a job: whatever a flow did not foresee is a defect, and the job says so.
             logger.exception("job failed on a defect")
             await self._failed(run, RaptorError(cause=type(error).__name__))
+
+    def _opened(self, job_id: UUID, sealed: Mapping[str, bytes]) -> Keys:
+        """What cannot be opened is left out: the model then says that its key is missing."""
+        keys = {}
+        for provider, secret in sealed.items():
+            try:
+                keys[provider] = self._secrets.open(secret, job_id.hex)
+            except MissingProviderKey as error:
+                logger.warning("a brought key cannot be read", extra={"provider": provider, "error": error.as_json()})
+        return Keys(keys)
 
     async def _keep_index(self, run: JobRun) -> None:
         """After a build always; after uploads without a tree now and then: counting a dataset's vectors after each

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
+from services.cost import Budget, Errand, Keys
 from services.domain import JsonObject, TenantId
 from services.errors import AlreadyRunning
+from services.ports import Models, SecretBox
 from services.store import OpenUnitOfWork
 from services.tree_params import TreeParams
 
 
 class Lifecycle:
     def __init__(
-        self, open_unit_of_work: OpenUnitOfWork, tree_params: TreeParams, check_summarizer: Callable[[str], None]
+        self, open_unit_of_work: OpenUnitOfWork, tree_params: TreeParams, models: Models, secrets: SecretBox
     ) -> None:
         self._open = open_unit_of_work
         self._tree_params = tree_params
-        self._check_summarizer = check_summarizer
+        self._models = models
+        self._secrets = secrets
 
     async def delete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, *, hard: bool) -> UUID | None:
         """Gone from retrieval when this returns, with every summary that its text went into; the job that makes the
@@ -37,19 +39,25 @@ class Lifecycle:
             await work.datasets.delete(dataset_id)
             await work.commit()
 
-    async def rebuild(self, tenant: TenantId, dataset_id: str, changes: JsonObject) -> UUID:
+    async def rebuild(self, tenant: TenantId, dataset_id: str, changes: JsonObject, keys: Keys, budget: Budget) -> UUID:
         """A build that begins at once; `changes` to the tree's parameters stay with the dataset. Raises
-        AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel."""
+        AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel,
+        MissingProviderKey."""
         async with self._open(tenant) as work:
             dataset = await work.datasets.get(dataset_id)
             running = await work.jobs.running_build(dataset_id)
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
-            self._check_summarizer(self._tree_params.changed({**dataset.settings, **changes}).summary_llm)
+            params = self._tree_params.changed({**dataset.settings, **changes})
+            errand = Errand(tenant, dataset_id, keys=keys)
+            self._models.check(params.summary_llm, errand)
+            self._models.embedder(dataset.space, errand)
             if changes:
                 await work.datasets.settle(dataset_id, vector_index=None, settings=changes)
             await work.datasets.want_tree(dataset_id)
-            job_id = await work.jobs.request_build(dataset_id, at_once=True)
+            job_id = await work.jobs.request_build(dataset_id, at_once=True, budget=budget.as_json())
+            sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
+            await work.jobs.put_secrets(job_id, sealed)
             await work.commit()
         return job_id
 

@@ -180,6 +180,14 @@ class Models(Protocol):
         """The space of `provider/model`. Raises UnknownModel."""
         ...
 
+    def default_chat(self, errand: Errand) -> str:
+        """The chat model that is used where none is named: by the keys at hand, else the built-in summariser."""
+        ...
+
+    def default_space(self, errand: Errand) -> EmbeddingSpace:
+        """The space of a new dataset for which none is named, likewise."""
+        ...
+
     def embedder(self, space: EmbeddingSpace, errand: Errand) -> Embedder:
         """Raises UnknownModel, MissingProviderKey."""
         ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from services.cost import Errand, Keys
 from services.domain import Dataset, Filters, Hit, Scored, TenantId, Usage, tree_name
 from services.errors import EmbeddingNotReady, TreeNotFound
-from services.ports import Embedder, FloatArray
+from services.ports import FloatArray, Models
 from services.store import OpenUnitOfWork, UnitOfWork
 
 Mode = Literal["collapsed", "tree_traversal", "leaves"]
@@ -22,6 +23,7 @@ class Query:
     top_k: int = 10
     max_tokens: int | None = None
     filters: Filters = Filters()
+    keys: Keys = field(default_factory=Keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Retrieved:
 
 
 class Retriever:
-    def __init__(self, open_unit_of_work: OpenUnitOfWork, embedder_for: Callable[[Dataset], Embedder]) -> None:
+    def __init__(self, open_unit_of_work: OpenUnitOfWork, models: Models) -> None:
         self._open = open_unit_of_work
-        self._embedder_for = embedder_for
+        self._models = models
 
     async def retrieve(self, tenant: TenantId, query: Query) -> Retrieved:
         """Raises DatasetNotFound, EmbeddingNotReady, TreeNotFound, EmbeddingServiceUnavailable."""
@@ -43,7 +45,8 @@ class Retriever:
             dataset = await work.datasets.get(query.dataset_id)
             if not await work.search.embedded(query.dataset_id):
                 raise EmbeddingNotReady(dataset_id=query.dataset_id)
-        answer = await self._embedder_for(dataset).embed([[query.text]], kind="query")
+        errand = Errand(tenant, dataset.dataset_id, keys=query.keys)
+        answer = await self._models.embedder(dataset.space, errand).embed([[query.text]], kind="query")
         # One snapshot: the tree that is live at the first statement is there until the last.
         async with self._open(tenant, snapshot=True) as work:
             dataset = await work.datasets.get(query.dataset_id)

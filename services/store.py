@@ -245,8 +245,9 @@ class Jobs(Protocol):
         """Adds the job and its place in the queue."""
         ...
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, delay_s: float = 0.0) -> UUID:
-        """The build that will hold all that the dataset has now: the one that waits already, or a new one."""
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, budget: JsonObject | None = None) -> UUID:
+        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `budget`
+        is laid over that of the one that waits."""
         ...
 
     async def get(self, job_id: UUID) -> Job:
@@ -270,6 +271,12 @@ class Jobs(Protocol):
         ...
 
     async def succeed(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None: ...
+
+    async def secrets(self, job_id: UUID) -> Mapping[str, bytes]:
+        """Sealed keys by provider."""
+        ...
+
+    async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
 
     async def running_build(self, dataset_id: str) -> UUID | None: ...
 
@@ -319,6 +326,7 @@ class Search(Protocol):
 
 
 class UnitOfWork(Protocol):
+    tenant: TenantId
     datasets: Datasets
     documents: Documents
     vectors: Vectors

@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 WORDS_A_TOKEN = 0.7
 # Room beside the summary for its title and for an estimate that is short.
 OUTPUT_SLACK = 1.6
-REFUSAL = re.compile(r"^(?:i'?m sorry|i am sorry|sorry,|i can(?:no|')t|i am unable|as an ai\b|抱歉|对不起|xin lỗi)", re.IGNORECASE)
+REFUSAL = re.compile(
+    r"^(?:i'?m sorry|i am sorry|sorry,|i can(?:no|')t|i am unable|as an ai\b|抱歉|对不起|xin lỗi)", re.IGNORECASE
+)
 
 
 class Unusable(ProviderBadAnswer):
@@ -94,8 +96,8 @@ class ChatSummarizer:
 
 INSIST = "\n\nWrite the title line, an empty line and the summary, and nothing else."
 CORRECTION = (
-    "\n\nAn earlier attempt said things that the passages do not say: {claims}. Leave them out, or write them exactly as"
-    " the passages do."
+    "\n\nAn earlier attempt said things that the passages do not say: {claims}. Leave them out, or write them exactly"
+    " as the passages do."
 )
 
 
@@ -138,7 +140,7 @@ def clean(title: str) -> str:
 
 
 def parsed(answer: ChatAnswer, request: SummaryRequest) -> tuple[tuple[str, ...], str]:
-    """Title and summary. Raises Unusable for what is none of our form, empty, refused, broken off or going in circles."""
+    """Title and summary. Raises Unusable for what has not our form, is empty, refused, broken off or circular."""
     if answer.finish_reason == "refused" or REFUSAL.match(answer.text.strip()):
         raise Unusable("The model refused to summarise.")
     if answer.finish_reason == "length":

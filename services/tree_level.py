@@ -117,7 +117,8 @@ def next_level(
         ),
         leaves=[np.unique(np.concatenate([below.leaves[row] for row in rows])) for rows in members],
         paths=[
-            (*shared_path([below.paths[row] for row in rows]), title) for rows, title in zip(members, titles, strict=True)
+            (*shared_path([below.paths[row] for row in rows]), title)
+            for rows, title in zip(members, titles, strict=True)
         ],
         titles=titles,
         text=text,

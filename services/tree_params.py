@@ -10,6 +10,9 @@ from services.clustering import GROUPERS, GroupingParams, InvalidGrouping
 from services.domain import JsonObject
 from services.errors import InvalidRequest
 
+# The summariser that the keys at hand allow; without any, the built-in one.
+AUTO = "auto"
+
 
 @dataclass(frozen=True, slots=True)
 class TreeParams:
@@ -20,7 +23,7 @@ class TreeParams:
     """
 
     grouper: str = "umap_gmm"
-    summary_llm: str = "builtin/extractive"
+    summary_llm: str = AUTO
     summary_tokens: int = 200
     levels_cap: int | None = None
     grouping: GroupingParams = GroupingParams()

@@ -38,7 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), shared_buffers="64MB", maintenance_work_mem="64MB") as at:
+    with EmbeddedPostgres(
+        tmp_path_factory.mktemp("postgres"), shared_buffers="64MB", maintenance_work_mem="64MB"
+    ) as at:
         yield at.url
 
 
@@ -61,7 +63,7 @@ def database_url(server: str, template: str) -> Iterator[str]:
 
 def run_sql(server: str, statement: str) -> None:
     with psycopg.connect(libpq_url(named(server, "postgres")), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 def named(server: str, database: str) -> str:
@@ -91,7 +93,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             "data_dir": tmp_path / "data",
             "tree": defaults.tree.model_copy(update={"debounce_seconds": 0.2, "debounce_max_seconds": 2.0}),
             "worker": defaults.worker.model_copy(
-                update={"poll_seconds": 0.05, "heartbeat_seconds": 0.5, "dead_after_seconds": 2.0, "shutdown_seconds": 1.0}
+                update={
+                    "poll_seconds": 0.05,
+                    "heartbeat_seconds": 0.5,
+                    "dead_after_seconds": 2.0,
+                    "shutdown_seconds": 1.0,
+                }
             ),
             "log": defaults.log.model_copy(update={"folder": None}),
         }
@@ -121,7 +128,9 @@ async def running(settings: Settings, database_url: str, pool: ProcessPool) -> A
 @asynccontextmanager
 async def api_client(container: Container, **headers: str) -> AsyncIterator[ApiClient]:
     transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False, client=("127.0.0.1", 50000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers, timeout=100) as http:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://localhost", headers=headers, timeout=100
+    ) as http:
         yield ApiClient(http)
 
 

@@ -18,7 +18,12 @@ def page(topic: str, paragraphs: int = 4) -> str:
     """A Markdown page about one topic, each paragraph different."""
     lines = [f"# About {topic}", ""]
     for number in range(1, paragraphs + 1):
-        lines += [f"## {topic.capitalize()}, part {number}", "", f"{TOPICS[topic]} Part {number} of {topic} says so.", ""]
+        lines += [
+            f"## {topic.capitalize()}, part {number}",
+            "",
+            f"{TOPICS[topic]} Part {number} of {topic} says so.",
+            "",
+        ]
     return "\n".join(lines)
 
 

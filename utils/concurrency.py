@@ -10,7 +10,6 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 
 
-
 async def both(first: Awaitable[First], second: Awaitable[Second]) -> tuple[First, Second]:
     """Both results. If one fails the other is cancelled and awaited, and that failure is raised as it is: `gather`
     would leave the other running, a TaskGroup would wrap the error in a group."""

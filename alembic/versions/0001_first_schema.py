@@ -20,6 +20,29 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "provider_calls",
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("key_hash", sa.Text(), nullable=False),
+        sa.Column("call_id", sa.Uuid(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tokens", sa.Integer(), nullable=False),
+        sa.Column("ok", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "key_hash", "call_id", name="pk_provider_calls"),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_table(
+        "provider_limits",
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("key_hash", sa.Text(), nullable=False),
+        sa.Column("rpm", sa.Integer(), nullable=True),
+        sa.Column("tpm", sa.Integer(), nullable=True),
+        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("learnt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("provider", "key_hash", name="pk_provider_limits"),
+    )
+    op.create_table(
         "tenants",
         sa.Column("tenant_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -78,6 +101,7 @@ def upgrade() -> None:
         sa.Column(
             "usage", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
+        sa.Column("size", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -86,6 +110,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "key", name="pk_model_calls"),
     )
     op.create_index("ix_model_calls_last_used_at", "model_calls", ["tenant_id", "last_used_at"], unique=False)
+    op.create_table(
+        "usage_ledger",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("dataset_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cache_hits", sa.BigInteger(), nullable=False),
+        sa.Column("cost", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name="fk_usage_ledger_tenants", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "day", "dataset_id", "job_id", "stage", "provider", "model", name="pk_usage_ledger"
+        ),
+    )
     op.create_table(
         "documents",
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -186,7 +232,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("job_type in ('ingest', 'build')", name="ck_jobs_job_type_known"),
+        sa.CheckConstraint("job_type in ('ingest', 'build', 'mend')", name="ck_jobs_job_type_known"),
         sa.CheckConstraint(
             "status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="ck_jobs_status_known"
         ),
@@ -471,8 +517,11 @@ def downgrade() -> None:
     op.drop_index("ix_documents_doc_id", table_name="documents")
     op.drop_index("ix_documents_checksum", table_name="documents")
     op.drop_table("documents")
+    op.drop_table("usage_ledger")
     op.drop_index("ix_model_calls_last_used_at", table_name="model_calls")
     op.drop_table("model_calls")
     op.drop_table("datasets")
     op.drop_table("api_keys")
     op.drop_table("tenants")
+    op.drop_table("provider_limits")
+    op.drop_table("provider_calls")

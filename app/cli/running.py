@@ -88,4 +88,7 @@ def listening_on(settings: Settings, host: str | None, port: int | None) -> Sett
 
 
 def announce(url: str) -> None:
-    console.print(f"[bold]raptor-service[/] listens on [link={url}]{url}[/link]   API: {url}/docs   Ctrl-C stops it", soft_wrap=True)
+    console.print(
+        f"[bold]raptor-service[/] listens on [link={url}]{url}[/link]   API: {url}/docs   Ctrl-C stops it",
+        soft_wrap=True,
+    )

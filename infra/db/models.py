@@ -6,7 +6,7 @@ Keys lead with `tenant_id`: a foreign key can then never cross tenants, and the 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy import text as sql
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -64,6 +65,7 @@ class Base(DeclarativeBase):
         bytes: LargeBinary(),
         uuid.UUID: Uuid(),
         datetime: DateTime(timezone=True),
+        date: Date(),
         dict[str, Any]: JSONB(),
         list[str]: ARRAY(Text()),
     }
@@ -407,7 +409,7 @@ class Job(Base):
             postgresql_where=sql("job_type = 'build' and status = 'queued'"),
         ),
         CheckConstraint("status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status_known"),
-        CheckConstraint("job_type in ('ingest', 'build')", name="job_type_known"),
+        CheckConstraint("job_type in ('ingest', 'build', 'mend')", name="job_type_known"),
         CheckConstraint("progress between 0 and 1", name="progress_share"),
     )
 
@@ -472,5 +474,64 @@ class ModelCall(Base):
     model: Mapped[str]
     output: Mapped[dict[str, Any]] = json_object()
     usage: Mapped[dict[str, Any]] = json_object()
+    size: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
     created_at: Mapped[datetime] = created()
     last_used_at: Mapped[datetime] = created()
+
+
+class UsageLedger(Base):
+    """What was used and what it cost, by day, job, stage and model. It outlives the datasets and jobs that it names."""
+
+    __tablename__ = "usage_ledger"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "day", "dataset_id", "job_id", "stage", "provider", "model"),
+        tenant_of("tenants", ondelete="CASCADE"),
+    )
+
+    tenant_id: Mapped[str]
+    day: Mapped[date]
+    dataset_id: Mapped[str]
+    job_id: Mapped[str]
+    stage: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    calls: Mapped[int] = mapped_column(BigInteger)
+    input_tokens: Mapped[int] = mapped_column(BigInteger)
+    output_tokens: Mapped[int] = mapped_column(BigInteger)
+    cached_tokens: Mapped[int] = mapped_column(BigInteger)
+    cache_hits: Mapped[int] = mapped_column(BigInteger)
+    cost: Mapped[float] = mapped_column(DOUBLE_PRECISION)
+
+
+class ProviderLimit(Base):
+    """What a provider allows on a key, as far as it is known. A key may serve several tenants: it has no tenant."""
+
+    __tablename__ = "provider_limits"
+    __table_args__ = (PrimaryKeyConstraint("provider", "key_hash"),)
+
+    provider: Mapped[str]
+    key_hash: Mapped[str]
+    rpm: Mapped[int | None] = mapped_column(Integer)
+    tpm: Mapped[int | None] = mapped_column(Integer)
+    blocked_until: Mapped[datetime | None]
+    learnt_at: Mapped[datetime | None]
+
+
+class ProviderCall(Base):
+    """Calls of the last minutes on a key: what the limiter counts."""
+
+    __tablename__ = "provider_calls"
+    __table_args__ = (
+        PrimaryKeyConstraint("provider", "key_hash", "call_id"),
+        # Losing it in a crash of the server means one minute of unknown calls, not lost data.
+        {"prefixes": ["UNLOGGED"]},
+    )
+
+    provider: Mapped[str]
+    key_hash: Mapped[str]
+    call_id: Mapped[uuid.UUID]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
+    tokens: Mapped[int] = mapped_column(Integer)
+    ok: Mapped[bool] = mapped_column(Boolean)

@@ -23,7 +23,9 @@ def window_units(space: EmbeddingSpace, texts: Sequence[str], window_tokens: int
     for positions in windows([estimate_tokens(text) for text in texts], texts, window_tokens):
         inside = [texts[position] for position in positions]
         window = content_key("window", space.name, space.dimensions, inside).hex()
-        units.append(EmbeddingUnit(positions, tuple(content_key("embedding", window, i) for i in range(len(inside))), True))
+        units.append(
+            EmbeddingUnit(positions, tuple(content_key("embedding", window, i) for i in range(len(inside))), True)
+        )
     return units
 
 

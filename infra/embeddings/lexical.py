@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from services.domain import EmbeddingSpace, Usage
 from infra.embeddings.batching import single_units
+from services.domain import EmbeddingSpace, Usage
 from services.ports import Compute, Embeddings, EmbeddingUnit, FloatArray
 from utils.words import words
 

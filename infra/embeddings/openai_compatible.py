@@ -32,7 +32,7 @@ class OpenAICompatibleEmbedder:
         return single_units(self.space, texts)
 
     def requests(self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]) -> list[list[list[str]]]:
-        """What is sent, a list of documents a request: within the model's limits, never cut by the server in silence."""
+        """What is sent, one list a request: within the model's limits, never cut by the server in silence."""
         prefix = self.spec.query if kind == "query" else ""
         longest = self.spec.max_tokens - estimate_tokens(prefix)
         texts = [prefix + truncate_to_tokens(text, longest) for document in documents for text in document]

@@ -114,4 +114,3 @@ def body_of(error: voyageai.error.VoyageError) -> Any:
         return json.loads(error.http_body or "")
     except (ValueError, TypeError):
         return str(error.http_body or error)[:500]
-

@@ -86,12 +86,11 @@ def reply(conversation: Conversation, seed: int, *, as_json: bool) -> str:
 
 
 def summary(conversation: Conversation, seed: int) -> str:
-    """A title, an empty line, and sentences of all passages in their order: at most the words that are allowed, at most
-    half of the words that there are. Seed 0 takes the first sentences of each passage, any other its own choice."""
+    """A title, an empty line, and sentences of all passages in their order, within the words that are allowed. Seed 0
+    takes the first sentences of each passage, any other its own choice."""
     passages = [_readable(element.text) for element in conversation.elements] or [_readable(conversation.user)]
     allowed = int(found[1]) if (found := _MAX_WORDS.search(conversation.system)) else _DEFAULT_MAX_WORDS
-    available = sum(_words_in(sentence.shown) for passage in passages for sentence in passage)
-    chosen = _chosen(passages, min(allowed, available // 2), seed)
+    chosen = _chosen(passages, allowed, seed)
     text = " ".join(sentence.shown for passage in chosen for sentence in passage)
     if not text:
         return "Untitled\n\nThe passages are empty."
@@ -100,18 +99,19 @@ def summary(conversation: Conversation, seed: int) -> str:
     return f"{titles_of(chosen)[0]}\n\n{text}"
 
 
-def _chosen(passages: Sequence[Sequence[ReadSentence]], most_words: int, seed: int) -> list[list[ReadSentence]]:
-    """Turn by turn one sentence of each passage while they fit; the very first in any case."""
+def _chosen(passages: Sequence[Sequence[ReadSentence]], allowed: int, seed: int) -> list[list[ReadSentence]]:
+    """Turn by turn one sentence of each passage while they fit; after the first turn at most half of all words. The
+    very first is taken in any case."""
+    sizes = [[_words_in(sentence.shown) for sentence in passage] for passage in passages]
     orders = [_order(passage, seed) for passage in passages]
     taken: list[set[int]] = [set() for _ in passages]
-    left = most_words
+    most, spent = allowed, 0
     for turn in range(max(map(len, orders), default=0)):
         for place, order in enumerate(orders):
-            if turn < len(order):
-                size = _words_in(passages[place][order[turn]].shown)
-                if size <= left or not any(taken):
-                    taken[place].add(order[turn])
-                    left -= size
+            if turn < len(order) and (spent + sizes[place][order[turn]] <= most or not spent):
+                taken[place].add(order[turn])
+                spent += sizes[place][order[turn]]
+        most = min(allowed, sum(map(sum, sizes)) // 2)
     return [[passages[place][index] for index in sorted(indices)] for place, indices in enumerate(taken)]
 
 

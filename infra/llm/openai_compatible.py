@@ -1,5 +1,5 @@
-"""Chat completions over the OpenAI wire format: DeepSeek, Gemini, DashScope, OpenAI, Azure, Cohere, Hugging Face, Ollama,
-vLLM, llama.cpp."""
+"""Chat completions over the OpenAI wire format: DeepSeek, Gemini, DashScope, OpenAI, Azure, Cohere, Hugging Face,
+Ollama, vLLM, llama.cpp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ logger = logging.getLogger(__name__)
 
 # Parameters that a model may refuse although the registry says otherwise: dropped at the first refusal, and not sent to
 # that model again by this process.
-OPTIONAL = ("temperature", "seed", "response_format", "stream_options", "max_completion_tokens", "max_tokens", "extra_body")
+OPTIONAL = (
+    "temperature",
+    "seed",
+    "response_format",
+    "stream_options",
+    "max_completion_tokens",
+    "max_tokens",
+    "extra_body",
+)
 SEED = 224
 REASONS: dict[str, Literal["stop", "length", "refused"]] = {"length": "length", "content_filter": "refused"}
 
@@ -81,7 +89,9 @@ class OpenAICompatibleChat:
                 if name is None or last:
                     raise self._typed(error) from error
                 _refused.setdefault(self._spec.name, set()).add(name)
-                logger.warning("model refuses a parameter, it is left out", extra={"model": self._spec.name, "name": name})
+                logger.warning(
+                    "model refuses a parameter, it is left out", extra={"model": self._spec.name, "name": name}
+                )
             except (openai.APIError, httpx2.HTTPError, ValueError) as error:
                 raise self._typed(error) from error
         raise AssertionError("unreachable")

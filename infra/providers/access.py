@@ -47,14 +47,16 @@ class ProviderAccess:
         return set(self.registry.providers) | set(self.base_urls)
 
     def has_key(self, provider: str, keys: Keys) -> bool:
-        return provider in keys or provider in self.operator_keys or provider not in self.registry.providers
+        return provider in keys or provider in self.operator_keys
 
     def open(self, provider: str, keys: Keys) -> Access:
         """Raises UnknownModel, MissingProviderKey."""
         spec = self.registry.providers.get(provider)
         base_url = self.base_urls.get(provider) or (spec.base_url if spec is not None else "")
         if not base_url and not (spec is not None and self.override):
-            raise UnknownModel(f"There is no provider {provider!r} with a base URL here.", known=sorted(self.providers()))
+            raise UnknownModel(
+                f"There is no provider {provider!r} with a base URL here.", known=sorted(self.providers())
+            )
         key = keys.get(provider) or self.operator_keys.get(provider) or ("" if spec is not None else NO_KEY)
         if not key:
             raise MissingProviderKey(

@@ -48,7 +48,9 @@ def failure(
 
 
 def bad_answer(provider: str, model: str, what: str) -> ProviderBadAnswer:
-    return ProviderBadAnswer(f"{provider} answered something that is not an answer: {what}.", provider=provider, model=model)
+    return ProviderBadAnswer(
+        f"{provider} answered something that is not an answer: {what}.", provider=provider, model=model
+    )
 
 
 def unreachable(provider: str, model: str, what: str) -> ProviderError:

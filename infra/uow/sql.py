@@ -72,7 +72,7 @@ class SqlUnitOfWork:
     ) -> None:
         self._connection = engine.connect()
         self._bind = bind
-        self._tenant = tenant
+        self.tenant = tenant
         self._lease = lease
         self._snapshot = snapshot
 
@@ -87,12 +87,12 @@ class SqlUnitOfWork:
             # SQLAlchemy sends BEGIN with its own first statement. A raw COPY that came before one would be outside of
             # the transaction and survive its rollback.
             await self._connection.execute(
-                text("select set_config('raptor.tenant_id', :tenant, true)"), {"tenant": self._tenant}
+                text("select set_config('raptor.tenant_id', :tenant, true)"), {"tenant": self.tenant}
             )
         except sa_exc.DBAPIError as error:
             await self._connection.close()
             raise DatabaseUnavailable from error
-        bound = self._bind(self._connection, self._tenant)
+        bound = self._bind(self._connection, self.tenant)
         self.datasets, self.documents, self.vectors = bound.datasets, bound.documents, bound.vectors
         self.trees, self.jobs = bound.trees, bound.jobs
         self.search, self.catalog = bound.search, bound.catalog
@@ -120,7 +120,7 @@ class SqlUnitOfWork:
                     "select attempts = :attempt and status in ('running', 'succeeded', 'failed') from jobs"
                     " where tenant_id = :tenant and job_id = :job for update"
                 ),
-                {"attempt": self._lease.attempt, "tenant": self._tenant, "job": self._lease.job_id},
+                {"attempt": self._lease.attempt, "tenant": self.tenant, "job": self._lease.job_id},
             )
             if not current:
                 raise LeaseLost(job_id=str(self._lease.job_id))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody
 from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
+from services.cost import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
@@ -40,13 +42,15 @@ async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf
 @router.post(
     "/datasets/{dataset_id}/rebuild", status_code=202, response_model=Answer[JobStarted], summary="Build the tree anew"
 )
-async def rebuild(dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None) -> Any:
+async def rebuild(
+    request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None
+) -> Any:
     """Begins at once. A tree whose documents and parameters have not changed stays as it is: the job then ends
     without a single call."""
-    changes = dict(body.tree) if body is not None else {}
-    if body is not None and body.summary_llm:
-        changes["summary_llm"] = body.summary_llm
-    job_id = await services.lifecycle.rebuild(tenant, dataset_id, changes)
+    body = body or RebuildBody()
+    changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
+    budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
+    job_id = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
     return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 
 

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 STATUS: dict[str, int] = {
     "ambiguous_document": 409,
     "already_running": 409,
+    "budget_exceeded": 402,
     "cancelled": 409,
     "concurrent_change": 409,
     "database_unavailable": 503,

@@ -24,9 +24,11 @@ from interfaces_adaptor.http.fields import (
     checked_text,
     parsed_meta,
 )
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Answer
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services import Services
+from services.cost import Budget, Keys
 from services.domain import TERMINAL, ChunkingParams, Job, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType
 from services.ingest_document import Accepted, Upload
@@ -77,7 +79,8 @@ async def ingest_markdown(
     prefer: Annotated[str | None, Header(description="`respond-async`, or `wait=N` (RFC 7240).")] = None,
 ) -> Any:
     limits: IngestLimits = request.app.state.ingest_limits
-    accepted = await services.ingestor.ingest(tenant, await upload_from_form(form, x_dataset_id, limits))
+    upload = await upload_from_form(form, x_dataset_id, limits, keys_of(request, form))
+    accepted = await services.ingestor.ingest(tenant, upload)
     job = None
     if accepted.job_id is not None:
         job = await finished(services, tenant, accepted, wait_of(prefer, limits.wait_s))
@@ -110,16 +113,18 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     kind = media_type_of(request)
     if kind == "multipart/form-data":
         async with request.form() as fields:
-            upload = await upload_from_form(form_from(fields), header, limits)
+            form = form_from(fields)
+            upload = await upload_from_form(form, header, limits, keys_of(request, form))
     elif kind == "application/json":
-        upload = upload_from_json(await body_from(request), header, limits)
+        body = await body_from(request)
+        upload = upload_from_json(body, header, limits, keys_of(request, body))
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     accepted = await services.ingestor.ingest(tenant, upload)
     return Answer(code=202, data=DocumentAccepted.of(accepted))
 
 
-async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits) -> Upload:
+async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
     return Upload(
         dataset_id=checked_dataset_id(form.dataset_id, form.database_id, header),
         file_name=checked_file_name(form.file.filename),
@@ -133,10 +138,12 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
         vector_index=form.vector_index,
         upsert_mode=form.upsert_mode,
         chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
+        keys=keys,
+        budget=Budget(form.max_cost, form.max_tokens, form.max_calls),
     )
 
 
-def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLimits) -> Upload:
+def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
     try:
         data = body.text.encode()
     except UnicodeEncodeError:
@@ -155,6 +162,8 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         vector_index=body.vector_index,
         upsert_mode=body.upsert_mode,
         chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+        keys=keys,
+        budget=Budget(body.max_cost, body.max_tokens, body.max_calls),
     )
 
 

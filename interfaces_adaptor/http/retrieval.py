@@ -6,10 +6,11 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.fields import META_BYTES, checked_dataset_id
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Answer
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
 from services.domain import Filters
@@ -21,6 +22,7 @@ router = APIRouter(prefix="/v1", tags=["retrieval"])
 
 @router.post("/retrieve", response_model=Answer[RetrievedOut], summary="Find what answers a question")
 async def retrieve(
+    request: Request,
     services: ServicesOf,
     tenant: TenantOf,
     body: RetrieveBody,
@@ -36,6 +38,7 @@ async def retrieve(
             top_k=body.top_k,
             max_tokens=body.max_tokens,
             filters=filters_from(body.filters),
+            keys=keys_of(request, body),
         ),
     )
     return Answer(

@@ -143,7 +143,8 @@ class SqlCatalog(TenantRows):
             )
         )
         rows = await self.all(
-            f"{DOCUMENT.format(text='')} and d.dataset_id = :dataset {beyond} order by d.created_at, d.doc_id limit :limit",
+            f"{DOCUMENT.format(text='')} and d.dataset_id = :dataset {beyond}"
+            " order by d.created_at, d.doc_id limit :limit",
             dataset=dataset_id,
             limit=limit,
             **values,
@@ -350,9 +351,19 @@ def embedding_status(row: RowMapping) -> Any:
 
 
 def entry_from(row: RowMapping, text: str | None = None) -> DocumentEntry:
-    described = (
-        ["dataset_id", "doc_id", "file_name", "title", "source", "tags", "extra_meta", "checksum", "created_at", "updated_at", "deleted_at"]
-    )
+    described = [
+        "dataset_id",
+        "doc_id",
+        "file_name",
+        "title",
+        "source",
+        "tags",
+        "extra_meta",
+        "checksum",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+    ]
     return DocumentEntry(
         document=Document(**{name: row[name] for name in described}),
         status=row["state"] or "indexing",

@@ -192,7 +192,20 @@ class SqlDocuments(TenantRows):
     async def add_chunks(self, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
         await self.copy(
             "chunks",
-            ["chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char", "heading_path", "token_cnt", "hash", "meta"],
+            [
+                "chunk_id",
+                "dataset_id",
+                "doc_id",
+                "version_id",
+                "idx",
+                "text",
+                "start_char",
+                "end_char",
+                "heading_path",
+                "token_cnt",
+                "hash",
+                "meta",
+            ],
             (
                 (
                     chunk.chunk_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -42,8 +43,9 @@ class SqlJobs(TenantRows):
         await self._enqueue(job_id, 0.0)
         return job_id
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, delay_s: float = 0.0) -> UUID:
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, budget: JsonObject | None = None) -> UUID:
         job_id = uuid.uuid4()
+        params = {"at_once": at_once, **({"budget": dict(budget)} if budget else {})}
         added = await self.first(
             """
             insert into jobs (tenant_id, job_id, dataset_id, job_type, status, stage, params)
@@ -53,10 +55,10 @@ class SqlJobs(TenantRows):
             """,
             job=job_id,
             dataset=dataset_id,
-            params=as_json({"at_once": at_once}),
+            params=as_json(params),
         )
         if added is not None:
-            await self._enqueue(job_id, delay_s)
+            await self._enqueue(job_id, 0.0)
             return job_id
         waiting = await self.first(
             """
@@ -67,7 +69,16 @@ class SqlJobs(TenantRows):
         )
         if waiting is None:
             # It was claimed between the two statements: what it does not hold yet, the next one will.
-            return await self.request_build(dataset_id, at_once=at_once, delay_s=delay_s)
+            return await self.request_build(dataset_id, at_once=at_once, budget=budget)
+        if budget:
+            await self.execute(
+                """
+                update jobs set params = params || jsonb_build_object('budget', cast(:budget as jsonb))
+                where tenant_id = :tenant and job_id = :job and status = 'queued'
+                """,
+                job=waiting["job_id"],
+                budget=as_json(dict(budget)),
+            )
         if at_once:
             await self.execute(
                 """
@@ -205,6 +216,30 @@ class SqlJobs(TenantRows):
             timings=as_json(figures["timings"]),
         )
         await self._end_with(lease.job_id, row, status, error)
+
+    async def secrets(self, job_id: UUID) -> Mapping[str, bytes]:
+        rows = await self.all(
+            """
+            select provider, ciphertext from job_secrets
+            where tenant_id = :tenant and job_id = :job and expires_at > now()
+            """,
+            job=job_id,
+        )
+        return {row["provider"]: row["ciphertext"] for row in rows}
+
+    async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None:
+        for provider, ciphertext in sealed.items():
+            await self.execute(
+                """
+                insert into job_secrets (tenant_id, job_id, provider, ciphertext, expires_at)
+                values (:tenant, :job, :provider, :ciphertext, now() + interval '24 hours')
+                on conflict (tenant_id, job_id, provider) do update
+                    set ciphertext = excluded.ciphertext, expires_at = excluded.expires_at
+                """,
+                job=job_id,
+                provider=provider,
+                ciphertext=ciphertext,
+            )
 
     async def running_build(self, dataset_id: str) -> UUID | None:
         row = await self.first(

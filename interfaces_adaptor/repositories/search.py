@@ -134,7 +134,8 @@ class SqlSearch(TenantRows):
                         where t.tenant_id = :tenant and t.tree_id = :tree and t.parent_id = any(:parents)
                     )
                     and exists (
-                        select from chunks c where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
+                        select from chunks c
+                        where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
                             and (c.chunk_id = n.chunk_id or n.level > 0 and exists (
                                 select from tree_node_chunks p where p.tenant_id = :tenant and p.tree_id = :tree
                                     and p.node_id = n.node_id and p.chunk_id = c.chunk_id

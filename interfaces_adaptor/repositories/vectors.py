@@ -64,7 +64,18 @@ class SqlVectors(TenantRows):
         there = {row["id"] for row in known}
         await self.copy(
             "embeddings",
-            ["id", "dataset_id", "owner_type", "owner_id", "generation_id", "level", "model", "dim", "content_key", "v"],
+            [
+                "id",
+                "dataset_id",
+                "owner_type",
+                "owner_id",
+                "generation_id",
+                "level",
+                "model",
+                "dim",
+                "content_key",
+                "v",
+            ],
             (
                 (
                     vector_id(vector.owner_type, vector.owner_id, space),

@@ -29,7 +29,9 @@ def test_both_sides_name_the_task_alike() -> None:
     assert jobs_repository.TASK == queue_adapter.TASK
 
 
-async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(container: Container, database_url: str) -> None:
+async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
+    container: Container, database_url: str
+) -> None:
     async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
         await work.datasets.open("ds", SPACE, "exact")
         job_id = await work.jobs.start(BUILD)

@@ -209,10 +209,14 @@ async def test_an_error_never_repeats_what_was_sent(api: ApiClient) -> None:
     canary = "sk-canary-5f2b9c"
     bodies = [
         await api.upload(upsert_mode="merge", byok_openai_api_key=canary),
-        await api.post("/v1/document/ingest-markdown", files={"other": ("a", b"x")}, data={"byok_openai_api_key": canary}),
+        await api.post(
+            "/v1/document/ingest-markdown", files={"other": ("a", b"x")}, data={"byok_openai_api_key": canary}
+        ),
         await api.post("/v1/retrieve", json={"byok_openai_api_key": canary}),
         await api.post("/v1/documents", json={"byok_openai_api_key": canary}),
-        await api.post("/v1/documents", content=b'{"byok": "' + canary.encode(), headers={"content-type": "application/json"}),
+        await api.post(
+            "/v1/documents", content=b'{"byok": "' + canary.encode(), headers={"content-type": "application/json"}
+        ),
     ]
     for response in bodies:
         assert 400 <= response.status_code < 500

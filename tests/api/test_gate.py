@@ -42,7 +42,9 @@ async def test_a_website_cannot_post_through_its_visitors_browser(api: ApiClient
     assert (await api.get("/v1/jobs")).json()["data"]["items"] == []
 
 
-@pytest.mark.parametrize("headers", [{}, {"origin": "http://localhost:8000"}, {"sec-fetch-site": "same-origin"}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [{}, {"origin": "http://localhost:8000"}, {"sec-fetch-site": "same-origin"}], ids=str
+)
 async def test_our_own_page_and_programs_can(api: ApiClient, headers: dict[str, str]) -> None:
     response = await api.upload(page("bees"), headers={"Prefer": "respond-async", **headers})
     assert response.status_code == 202
@@ -56,7 +58,14 @@ async def test_once_a_key_exists_every_call_needs_one(container: Container, api:
         assert response.headers["www-authenticate"] == "Bearer"
         for header in (f"Bearer {secret}", f"bearer  {secret}"):
             assert (await fresh.get("/v1/datasets", headers={"authorization": header})).status_code == 200
-        for wrong in (secret[:-1], secret.upper(), "Basic abc", "Bearer", f"Bearer {secret}x", "Bearer rpt_00000000_" + "a" * 43):
+        for wrong in (
+            secret[:-1],
+            secret.upper(),
+            "Basic abc",
+            "Bearer",
+            f"Bearer {secret}x",
+            "Bearer rpt_00000000_" + "a" * 43,
+        ):
             assert (await fresh.get("/v1/datasets", headers={"authorization": wrong})).status_code == 401
         for open_path in ("/healthz", "/readyz", "/docs", "/openapi.json"):
             assert (await fresh.get(open_path)).status_code == 200

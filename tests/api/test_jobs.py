@@ -139,7 +139,9 @@ async def test_a_rebuild_of_what_has_not_changed_keeps_the_tree(api: ApiClient) 
 
 
 @pytest.mark.parametrize(
-    "tree", [{"grouper": "guess"}, {"min_k": 0}, {"levels_cap": 0}, {"seed": "x"}, {"mystery": 1}, {"token_budget": 1}], ids=str
+    "tree",
+    [{"grouper": "guess"}, {"min_k": 0}, {"levels_cap": 0}, {"seed": "x"}, {"mystery": 1}, {"token_budget": 1}],
+    ids=str,
 )
 async def test_tree_parameters_that_make_no_sense_are_refused(api: ApiClient, tree: dict[str, Any]) -> None:
     await api.submit(page("bees"))
@@ -150,7 +152,9 @@ async def test_tree_parameters_that_make_no_sense_are_refused(api: ApiClient, tr
 @pytest.mark.parametrize("grouper", ["umap_gmm", "umap_gmm_reference", "contiguous", "headings"])
 async def test_a_dataset_chooses_its_grouper(api: ApiClient, grouper: str) -> None:
     await api.ingest(handbook())
-    job = (await api.post("/v1/datasets/ds/rebuild", json={"tree": {"grouper": grouper, "seed": 1}})).json()["data"]["job_id"]
+    job = (await api.post("/v1/datasets/ds/rebuild", json={"tree": {"grouper": grouper, "seed": 1}})).json()["data"][
+        "job_id"
+    ]
     assert (await api.finished(job))["status"] == "succeeded"
     tree = await api.data("/v1/datasets/ds/tree")
     assert tree["params"]["grouper"] == grouper

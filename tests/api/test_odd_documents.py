@@ -11,8 +11,9 @@ CASES = {
     "front matter only": "---\ntitle: Nothing else\ntags: [a, b]\n---\n",
     "CRLF": "# Title\r\n\r\nFirst line.\r\nSecond line.\r\n",
     "a byte order mark": "\ufeff# Title\n\nText after a mark.\n",
-    "an unclosed code fence": "# Title\n\nBefore.\n\n```python\nprint('never closed')\n\n# not a heading\n\nlast words\n",
-    "a table of 10,000 rows": "# T\n\n| a | b |\n| - | - |\n" + "".join(f"| {i} | value {i} |\n" for i in range(10_000)),
+    "an unclosed code fence": "# Title\n\nBefore.\n\n```python\nprint('never closed')\n\n# no heading\n\nlast words\n",
+    "a table of 10,000 rows": "# T\n\n| a | b |\n| - | - |\n"
+    + "".join(f"| {i} | value {i} |\n" for i in range(10_000)),
     "50,000 headings": "".join(f"# H{i}\n" for i in range(50_000)),
     "emoji and a language from right to left": "# 👩‍👩‍👧 עברית\n\nשלום עולם 👍🏽 e\u0301\n",
 }

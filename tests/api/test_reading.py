@@ -151,4 +151,6 @@ async def test_the_service_tells_its_state(api: ApiClient) -> None:
     assert health["status"] == "degraded"
     await api.submit(page("bees"))
     assert (await api.data("/v1/queue/stats"))["queued"] == 1
-    assert [(entry["dataset_id"], entry["vectors"]) for entry in (await api.data("/v1/index/stats"))["items"]] == [("ds", 0)]
+    assert [(entry["dataset_id"], entry["vectors"]) for entry in (await api.data("/v1/index/stats"))["items"]] == [
+        ("ds", 0)
+    ]

@@ -112,9 +112,11 @@ async def test_filters_hold_before_the_ranking(
     await library(api)
     found = await api.retrieve("honey in the hive", mode=mode, top_k=100, filters=filters)
     leaves = [hit for hit in found["results"] if hit["kind"] == "leaf"]
-    assert {hit["doc_id"] for hit in leaves} == documents if mode != "tree_traversal" else documents >= {
-        hit["doc_id"] for hit in leaves
-    }
+    assert (
+        {hit["doc_id"] for hit in leaves} == documents
+        if mode != "tree_traversal"
+        else documents >= {hit["doc_id"] for hit in leaves}
+    )
     for hit in found["results"]:
         node = await api.data(f"/v1/nodes/{hit['node_id']}")
         assert {chunk["doc_id"] for chunk in node["chunks"]} <= documents
@@ -136,7 +138,12 @@ async def test_scripts_without_spaces_and_diacritics_are_found(api: ApiClient) -
     await api.ingest("# Trạm\n\nNước mưa được lọc qua cát trước khi uống.\n", doc_id="vi", name="vi.md")
     await api.ingest("# 设备\n\n借用仪器以前必须登记姓名和归还日期。\n", doc_id="zh", name="zh.md")
     await api.ingest(page("bees"), doc_id="en", name="en.md")
-    for question, expected in (("lọc nước mưa", "vi"), ("loc nuoc mua", "vi"), ("归还仪器的日期", "zh"), ("queen bee", "en")):
+    for question, expected in (
+        ("lọc nước mưa", "vi"),
+        ("loc nuoc mua", "vi"),
+        ("归还仪器的日期", "zh"),
+        ("queen bee", "en"),
+    ):
         assert (await api.retrieve(question, mode="leaves"))["results"][0]["doc_id"] == expected
 
 
@@ -165,7 +172,12 @@ async def test_a_hard_delete_leaves_no_word_of_the_document(api: ApiClient, data
 
     connection = await asyncpg.connect(database_url)
     try:
-        for table, column in (("documents", "text"), ("document_versions", "text"), ("chunks", "text"), ("tree_nodes", "text")):
+        for table, column in (
+            ("documents", "text"),
+            ("document_versions", "text"),
+            ("chunks", "text"),
+            ("tree_nodes", "text"),
+        ):
             query = f"select count(*) from {table} where {column} ilike '%honey%'"
             assert await connection.fetchval(query) == 0, table
     finally:

@@ -90,6 +90,6 @@ def all_gone(members: list[psutil.Process], seconds: float = 20) -> bool:
 
 def alive(member: psutil.Process) -> bool:
     try:
-        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+        return bool(member.is_running()) and member.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -79,11 +79,10 @@ async def state_of(database_url: str) -> dict[str, Any]:
         return {
             "documents": await connection.fetchval("select count(*) from documents"),
             "chunks": await connection.fetchval("select count(*) from chunks"),
-            "twice": await connection.fetchval(
-                "select count(*) - count(distinct (version_id, idx)) from chunks"
-            ),
+            "twice": await connection.fetchval("select count(*) - count(distinct (version_id, idx)) from chunks"),
             "without vector": await connection.fetchval(
-                "select count(*) from chunks c where not exists (select from embeddings e where e.owner_id = c.chunk_id)"
+                "select count(*) from chunks c"
+                " where not exists (select from embeddings e where e.owner_id = c.chunk_id)"
             ),
             "trees": await connection.fetchval("select count(*) from trees where state = 'live'"),
             "unwritten": await connection.fetchval(

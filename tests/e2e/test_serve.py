@@ -95,14 +95,14 @@ def test_a_database_that_dies_is_told_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_it_refuses_another_address_until_a_key_exists(tmp_path: Path) -> None:
-    refused = run(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104
+    refused = run(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 1
     assert "raptor keys create" in refused.stderr
     created = run(tmp_path, "keys", "create", "--name", "test")
     secret = created.stdout.strip()
     assert secret.startswith("rpt_")
-    with serving(tmp_path, "--host", "0.0.0.0") as (url, _):  # noqa: S104
-        local = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+    with serving(tmp_path, "--host", "0.0.0.0") as (url, _):
+        local = url.replace("0.0.0.0", "127.0.0.1")
         with ServiceClient(local) as stranger, pytest.raises(ServiceError) as error:
             stranger.dataset("ds")
         assert error.value.code == "unauthenticated"
@@ -128,12 +128,14 @@ def test_the_api_process_never_loads_the_clustering_libraries(tmp_path: Path) ->
         client.ingest("ds", "book.md", handbook().encode(), wait_s=None)
         client.retrieve("ds", "honey")
         loaded = {path.path for path in psutil.Process(process.pid).memory_maps()}
-    assert not [path for path in loaded if any(f"/{name}/" in path for name in ("llvmlite", "numba", "sklearn", "scipy"))]
+    assert not [
+        path for path in loaded if any(f"/{name}/" in path for name in ("llvmlite", "numba", "sklearn", "scipy"))
+    ]
 
 
 def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path) -> None:
     for name, value in (("RAPTOR_PORT", "many"), ("RAPTOR_TREE_GROUPER", "guess"), ("RAPTOR_CHUNK_OVERLAP", "5000")):
-        failed = run(tmp_path, "doctor", **{name: value})
+        failed = run(tmp_path, "doctor", **{name: value})  # type: ignore[arg-type]
         assert failed.returncode == 1
         assert "Traceback" not in failed.stderr
         assert "Error" in failed.stderr

@@ -21,6 +21,7 @@ NAMED_BY_THE_CONTRACT = {
     "documents", "document_versions", "chunks", "embeddings", "trees", "tree_nodes", "tree_edges", "tree_node_chunks",
     "datasets", "jobs", "model_calls", "job_secrets", "tenants", "api_keys",
 }  # fmt: skip
+OF_PROVIDERS = {"provider_limits", "provider_calls"}  # a provider counts by key, whoever's errand a call is on
 
 
 def differences(connection: Connection) -> list[object]:
@@ -45,7 +46,10 @@ async def test_every_revision_goes_down_and_up_again(database_url: str) -> None:
         await connection.run_sync(lambda sync: migrations.downgrade(sync, "base"))
         await connection.commit()
         left = await connection.scalars(
-            text("select tablename from pg_tables where schemaname = 'public' and tablename !~ '^(procrastinate|alembic)'")
+            text(
+                "select tablename from pg_tables"
+                " where schemaname = 'public' and tablename !~ '^(procrastinate|alembic)'"
+            )
         )
         assert list(left) == []
         await connection.run_sync(migrations.upgrade)
@@ -62,7 +66,9 @@ async def test_migrating_again_changes_nothing(database_url: str) -> None:
 def test_all_tables_that_the_contract_names_are_there_with_a_tenant_on_every_row() -> None:
     tables = Base.metadata.tables
     assert set(tables) >= NAMED_BY_THE_CONTRACT
-    for table in tables.values():
+    for name, table in tables.items():
+        if name in OF_PROVIDERS:
+            continue
         keys = [column.name for column in table.primary_key.columns]
         assert keys[0] == "tenant_id", table.name
         for foreign_key in table.foreign_key_constraints:
@@ -71,7 +77,12 @@ def test_all_tables_that_the_contract_names_are_there_with_a_tenant_on_every_row
 
 
 def test_names_follow_the_convention() -> None:
-    patterns = {"PrimaryKeyConstraint": "pk_", "ForeignKeyConstraint": "fk_", "UniqueConstraint": "uq_", "CheckConstraint": "ck_"}
+    patterns = {
+        "PrimaryKeyConstraint": "pk_",
+        "ForeignKeyConstraint": "fk_",
+        "UniqueConstraint": "uq_",
+        "CheckConstraint": "ck_",
+    }
     for table in Base.metadata.tables.values():
         for constraint in table.constraints:
             assert str(constraint.name).startswith(patterns[type(constraint).__name__] + table.name)

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastapi import UploadFile
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from interfaces_adaptor.http.schemas.envelope import Hex, Strict
+from interfaces_adaptor.http.keys import ByokFields
+from interfaces_adaptor.http.schemas.envelope import Hex
 from services.domain import Job, UpsertMode, VectorIndex
 from services.ingest_document import Accepted
 
 
-class IngestForm(BaseModel):
-    """The form of an upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text. A key
-    that is brought is used for this upload's work alone."""
+class IngestForm(ByokFields):
+    """The form of an upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; the
+    budget bounds what the work may cost, in US dollars, tokens and calls."""
 
     file: UploadFile = Field(description="Markdown, UTF-8: a name that ends in .md or .markdown.")
     dataset_id: str | None = None
@@ -30,14 +31,9 @@ class IngestForm(BaseModel):
     upsert_mode: UpsertMode = "upsert"
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
-    byok_openai_api_key: SecretStr | None = None
-    byok_azure_openai: SecretStr | None = None
-    byok_cohere_api_key: SecretStr | None = None
-    byok_huggingface_token: SecretStr | None = None
-    byok_dashscope_api_key: SecretStr | None = None
-    byok_gemini_api_key: SecretStr | None = None
-    byok_voyage_api_key: SecretStr | None = None
-    byok_deepseek_api_key: SecretStr | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
 
 
 class Indexed(BaseModel):
@@ -54,6 +50,7 @@ class Ingested(BaseModel):
     checksum: str
     job_id: Hex | None
     version_id: Hex | None
+    warnings: list[str] = Field(default_factory=list)
 
     @classmethod
     def of(cls, accepted: Accepted, job: Job | None) -> Ingested:
@@ -69,11 +66,14 @@ class Ingested(BaseModel):
             checksum=accepted.checksum,
             job_id=accepted.job_id,
             version_id=accepted.version_id,
+            warnings=list(accepted.warnings),
         )
 
 
-class NewDocumentBody(Strict):
+class NewDocumentBody(ByokFields):
     """A document as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
 
     dataset_id: str | None = None
     database_id: str | None = None
@@ -88,6 +88,9 @@ class NewDocumentBody(Strict):
     upsert_mode: UpsertMode = "upsert"
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
 
 
 class DocumentAccepted(BaseModel):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from interfaces_adaptor.http.schemas.envelope import Hex, Strict
+from interfaces_adaptor.http.keys import ByokFields
+from interfaces_adaptor.http.schemas.envelope import Hex
 from services.catalog import IndexEntry
 from services.domain import Job
 
@@ -62,13 +63,18 @@ class JobStarted(BaseModel):
     dataset_id: str
 
 
-class RebuildBody(Strict):
-    """`tree` changes parameters of the tree, for this build and those after it."""
+class RebuildBody(ByokFields):
+    """`tree` changes parameters of the tree, for this build and those after it; the budget bounds what it may cost."""
+
+    model_config = ConfigDict(extra="forbid")
 
     reembed: Literal[False] = False
     new_embedding_model: None = None
     summary_llm: str | None = None
     tree: dict[str, Any] = Field(default_factory=dict)
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
 
 
 class PartOut(BaseModel):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from interfaces_adaptor.http.schemas.envelope import Hex, Strict
+from interfaces_adaptor.http.keys import ByokFields
+from interfaces_adaptor.http.schemas.envelope import Hex
 from services.domain import Hit, NodeKind
 
 Wanted = str | list[str]
@@ -23,7 +24,9 @@ class FiltersBody(BaseModel):
     level: Annotated[int, Field(ge=0, le=64)] | list[Annotated[int, Field(ge=0, le=64)]] | None = None
 
 
-class RetrieveBody(Strict):
+class RetrieveBody(ByokFields):
+    model_config = ConfigDict(extra="forbid")
+
     dataset_id: str | None = None
     database_id: str | None = None
     query: str = Field(min_length=1, max_length=8_000)

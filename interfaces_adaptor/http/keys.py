@@ -1,0 +1,64 @@
+"""Provider keys that a request brings, as form fields, JSON fields or headers."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+from pydantic import BaseModel, SecretStr
+
+from services.cost import Keys
+from services.errors import InvalidRequest
+
+# The contract's names; the header is `X-BYOK-` and the rest with dashes.
+FIELDS = {
+    "byok_openai_api_key": "openai",
+    "byok_azure_openai": "azure",
+    "byok_cohere_api_key": "cohere",
+    "byok_huggingface_token": "huggingface",
+    "byok_dashscope_api_key": "dashscope",
+    "byok_gemini_api_key": "gemini",
+    "byok_voyage_api_key": "voyage",
+    "byok_deepseek_api_key": "deepseek",
+}
+HEADERS = {f"x-{field.replace('_', '-')}": provider for field, provider in FIELDS.items()}
+KEY = re.compile(r"[\x21-\x7e]{1,1000}\Z")
+
+
+class ByokFields(BaseModel):
+    """Keys that are brought: used for this request's work alone, never stored in the clear, never shown."""
+
+    byok_openai_api_key: SecretStr | None = None
+    byok_azure_openai: SecretStr | None = None
+    byok_cohere_api_key: SecretStr | None = None
+    byok_huggingface_token: SecretStr | None = None
+    byok_dashscope_api_key: SecretStr | None = None
+    byok_gemini_api_key: SecretStr | None = None
+    byok_voyage_api_key: SecretStr | None = None
+    byok_deepseek_api_key: SecretStr | None = None
+
+
+def keys_of(request: Request, body: ByokFields | None = None) -> Keys:
+    """Raises InvalidRequest for an empty key, one with other than printable ASCII, or two for one provider."""
+    given: dict[str, str] = {}
+    for field, provider in FIELDS.items():
+        secret = getattr(body, field) if body is not None else None
+        if secret is not None:
+            given[provider] = checked(field, secret.get_secret_value())
+    for header, provider in HEADERS.items():
+        value = request.headers.get(header)
+        if value is not None:
+            value = checked(header, value)
+            if given.setdefault(provider, value) != value:
+                raise InvalidRequest(f"The header {header} and its field bring different keys.", field=header)
+    return Keys(given)
+
+
+def checked(name: str, value: str) -> str:
+    """The message never repeats the key."""
+    value = value.strip(" \t")
+    if not KEY.match(value):
+        raise InvalidRequest(
+            f"`{name}` is no key: it is empty, too long, or holds characters that no key has.", field=name
+        )
+    return value
