@@ -6,7 +6,7 @@ import logging
 import logging.config
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -86,6 +86,15 @@ def formatter(shared: list[Processor], renderer: Processor) -> dict[str, Any]:
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = SECRET.sub(r"\1[redacted]", value)
+        event[name] = redacted(value)
     return event
+
+
+def redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return SECRET.sub(r"\1[redacted]", value)
+    if isinstance(value, Mapping):
+        return {key: redacted(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted(inner) for inner in value]
+    return value

@@ -115,7 +115,7 @@ class LogSettings(Group):
     model_config = SettingsConfigDict(env_prefix="RAPTOR_LOG_", env_file=".env", extra="ignore", frozen=True)
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    folder: Path | None = Path("logs")
+    folder: Annotated[Path | None, Empty] = Path("logs")
     format: Literal["console", "json"] = "console"
 
 

@@ -98,17 +98,7 @@ class DocumentIngestor:
         return replace(accepted, warnings=(note,)) if note else accepted
 
     async def _decide(self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str) -> Accepted:
-        # The dataset's row is locked from here on: of two uploads of one document at once, one sees the other.
-        errand = Errand(work.tenant, upload.dataset_id, keys=upload.keys)
-        dataset = await work.datasets.open(
-            upload.dataset_id,
-            self._models.default_space(errand),
-            upload.vector_index or self._default_vector_index,
-        )
-        # A key that is missing is told now, not by a job that fails later.
-        self._models.embedder(dataset.space, errand)
-        if upload.build_tree:
-            self._models.check(upload.summary_llm or dataset.settings.get("summary_llm", AUTO), errand)
+        dataset = await self._open_dataset(work, upload)
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.documents.with_checksum(upload.dataset_id, checksum)
             if twin is not None:
@@ -160,6 +150,20 @@ class DocumentIngestor:
         sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in upload.keys.items()}
         await work.jobs.put_secrets(job_id, sealed)
         return self._queued(document, version_id, job_id)
+
+    async def _open_dataset(self, work: UnitOfWork, upload: Upload) -> Dataset:
+        """Its row is locked from here on: of two uploads of one document at once, one sees the other."""
+        errand = Errand(work.tenant, upload.dataset_id, keys=upload.keys)
+        dataset = await work.datasets.open(
+            upload.dataset_id,
+            self._models.default_space(errand),
+            upload.vector_index or self._default_vector_index,
+        )
+        # A key that is missing is told now, not by a job that fails later.
+        self._models.embedder(dataset.space, errand)
+        if upload.build_tree:
+            self._models.check(upload.summary_llm or dataset.settings.get("summary_llm", AUTO), errand)
+        return dataset
 
     def _reader_for(self, file_name: str | None) -> Reader:
         suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]

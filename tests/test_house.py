@@ -1,0 +1,147 @@
+"""The house itself: what its documents say of it is so, and nothing grows past what a reader can hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("app", "interfaces_adaptor", "infra", "services", "utils", "constants")
+LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 400, 60
+# All tables stand on one page on purpose.
+LONGER = {Path("infra/db/models.py"): 600}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def modules() -> list[Path]:
+    return [path.relative_to(ROOT) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def folders_in(text: str) -> set[str]:
+    return set(re.findall(r"`([a-z_]+)/`", text))
+
+
+def test_the_readme_names_every_folder_and_no_other() -> None:
+    told = folders_in(README.split("## How it is built")[1].split("An upload travels")[0])
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    there = {line.split("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")}
+    if there:  # an unpacked archive has no list of files
+        assert told == there - {"samples", "logs"}
+    assert all((ROOT / folder).is_dir() for folder in told)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Database.md", *(
+    str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))
+)])  # fmt: skip
+def test_what_a_document_points_to_is_there(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", text)]
+    assert [link for link in links if not (ROOT / document).parent.joinpath(link).exists()] == []
+    files = re.findall(r"`((?:app|interfaces_adaptor|infra|services|utils|constants|tests|bench)/[\w/]+\.\w+)`", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_the_registries_that_contributors_are_sent_to_are_there() -> None:
+    told = re.findall(r"`([A-Z_]+)` in `([\w/]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert len(told) >= 6
+    for name, file in told:
+        assert re.search(rf"^{name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (name, file)
+
+
+def test_a_file_and_a_function_fit_a_readers_head() -> None:
+    long_files = {
+        str(module): lines
+        for module in modules()
+        if (lines := len((ROOT / module).read_text(encoding="utf-8").splitlines()))
+        > LONGER.get(module, LINES_OF_A_FILE)
+    }
+    long_functions = {
+        f"{module}:{function.name}": lines
+        for module in modules()
+        for function in functions(module)
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > LINES_OF_A_FUNCTION
+    }
+    assert (long_files, long_functions) == ({}, {})
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(module)
+        for module in modules()
+        if not ast.get_docstring(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        and (ROOT / module).read_text(encoding="utf-8").strip()
+    ]
+    assert silent == []
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    """Elsewhere only whole environments are handed to child processes."""
+    readers = {
+        str(module)
+        for module in modules()
+        if re.search(r"os\.(environ(\[|\.)|getenv)", (ROOT / module).read_text(encoding="utf-8"))
+    }
+    assert readers == set()
+
+
+def names_of_settings(group: type[BaseSettings] = Settings) -> Iterator[str]:
+    prefix = group.model_config.get("env_prefix", "")
+    for name, field in group.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseSettings):
+            yield from names_of_settings(inner)
+        elif isinstance(field.validation_alias, str):
+            yield field.validation_alias
+        else:
+            yield f"{prefix}{name}".upper()
+
+
+def test_every_setting_stands_in_the_example_and_nothing_else() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    told = set(re.findall(r"^#([A-Z_]+)=", example, re.MULTILINE))
+    of_commands = {"RAPTOR_URL", "RAPTOR_API_KEY"}
+    assert told - of_commands == set(names_of_settings())
+    assert of_commands <= told
+
+
+def test_the_defaults_in_the_example_are_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Copied and all switched on, apart from what has no default, it changes nothing."""
+    examples_only = ("DATABASE_URL", "RAPTOR_ALLOWED_HOSTS", "RAPTOR_PROVIDER_", "RAPTOR_URL", "RAPTOR_DEFAULT_")
+    lines = re.findall(r"^#([A-Z_]+=.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    for name in names_of_settings():
+        monkeypatch.delenv(name, raising=False)
+    before = Settings()
+    (tmp_path / ".env").write_text("\n".join(line for line in lines if not line.startswith(examples_only)))
+    assert Settings() == before
+
+
+def test_alembic_is_the_library_and_not_our_folder() -> None:
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+    found = subprocess.run(
+        [sys.executable, "-c", "import alembic.command; print(alembic.command.__file__)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert not Path(found.strip()).is_relative_to(ROOT / "alembic")
+
+
+def test_the_api_process_does_not_load_what_only_workers_need() -> None:
+    """Compilers and numerical engines cost hundreds of megabytes and seconds of start."""
+    heavy = "('umap', 'numba', 'llvmlite', 'sklearn', 'scipy', 'pynndescent')"
+    code = f"import sys, app.main, app.container; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
