@@ -39,9 +39,16 @@ def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:
         position = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"==").decode())
         if not isinstance(position, list) or len(position) != len(parts):
             raise ValueError("another list's cursor")
-        return tuple(part(value) for part, value in zip(parts, position, strict=True))
+        return tuple(readable(part(value)) for part, value in zip(parts, position, strict=True))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidRequest("This cursor is none of ours: take `next_cursor` as it was given.") from error
+
+
+def readable(value: Any) -> Any:
+    """Raises ValueError for what the database could not compare with."""
+    if (isinstance(value, int) and abs(value) >= 2**31) or (isinstance(value, str) and "\0" in value):
+        raise ValueError("a position that no list has")
+    return value
 
 
 def cursor_after(position: list[Any] | None) -> str | None:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from infra.db.vector_indexes import index_name
 from interfaces_adaptor.repositories import jobs, trees
+from interfaces_adaptor.repositories.datasets import space_from
 from interfaces_adaptor.repositories.documents import chunk_from, chunking_from
 from interfaces_adaptor.repositories.rows import TenantRows
 from services.catalog import (
@@ -20,7 +22,7 @@ from services.catalog import (
     NodeDetail,
     NodeEntry,
 )
-from services.domain import Chunk, Document, DocumentVersion, EmbeddingSpace, Job, Tree
+from services.domain import Chunk, Document, DocumentVersion, Job, Tree
 from services.errors import AmbiguousDocument, DatasetNotFound, DocumentNotFound, NodeNotFound, TreeNotFound
 
 DOCUMENT = """
@@ -116,7 +118,7 @@ class SqlCatalog(TenantRows):
             live = trees.tree_from(found) if found else None
         return DatasetEntry(
             dataset_id=row["dataset_id"],
-            space=EmbeddingSpace(row["embed_provider"], row["embed_model"], row["embed_dim"]),
+            space=space_from(row),
             vector_index=row["vector_index"],
             settings=row["settings"],
             documents=row["documents"],
@@ -327,17 +329,28 @@ class SqlCatalog(TenantRows):
             from datasets s where s.tenant_id = :tenant order by s.dataset_id
             """
         )
+        valid = await self.all(
+            """
+            select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
+            where i.indisvalid and c.relname = any(:names)
+            """,
+            names=[self._index_of(row) for row in rows],
+        )
+        indexed = {row["relname"] for row in valid}
         return [
             IndexEntry(
                 dataset_id=row["dataset_id"],
-                space=EmbeddingSpace(row["embed_provider"], row["embed_model"], row["embed_dim"]),
+                space=space_from(row),
                 vectors=row["vectors"],
                 vector_index=row["vector_index"],
-                indexed=False,
+                indexed=self._index_of(row) in indexed,
                 dirty=row["dirty"],
             )
             for row in rows
         ]
+
+    def _index_of(self, row: RowMapping) -> str:
+        return index_name(self.tenant, row["dataset_id"], space_from(row).name, row["vector_index"])
 
 
 def embedding_status(row: RowMapping) -> Any:
@@ -351,19 +364,10 @@ def embedding_status(row: RowMapping) -> Any:
 
 
 def entry_from(row: RowMapping, text: str | None = None) -> DocumentEntry:
-    described = [
-        "dataset_id",
-        "doc_id",
-        "file_name",
-        "title",
-        "source",
-        "tags",
-        "extra_meta",
-        "checksum",
-        "created_at",
-        "updated_at",
-        "deleted_at",
-    ]
+    described = (
+        *("dataset_id", "doc_id", "file_name", "title", "source", "tags", "extra_meta", "checksum"),
+        *("created_at", "updated_at", "deleted_at"),
+    )
     return DocumentEntry(
         document=Document(**{name: row[name] for name in described}),
         status=row["state"] or "indexing",

@@ -12,10 +12,14 @@ COLUMNS = """dataset_id, embed_provider, embed_model, embed_dim, vector_index, s
     wanted_revision, built_revision, wanted_since, wanted_at, created_at"""
 
 
+def space_from(row: RowMapping) -> EmbeddingSpace:
+    return EmbeddingSpace(row["embed_provider"], row["embed_model"], row["embed_dim"])
+
+
 def dataset_from(row: RowMapping) -> Dataset:
     return Dataset(
         dataset_id=row["dataset_id"],
-        space=EmbeddingSpace(row["embed_provider"], row["embed_model"], row["embed_dim"]),
+        space=space_from(row),
         vector_index=row["vector_index"],
         settings=row["settings"],
         live_tree_id=row["live_tree_id"],

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.container import open_container
+from app.settings import Settings
+from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
+from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, handbook, page
 
 
@@ -154,3 +158,25 @@ async def test_the_service_tells_its_state(api: ApiClient) -> None:
     assert [(entry["dataset_id"], entry["vectors"]) for entry in (await api.data("/v1/index/stats"))["items"]] == [
         ("ds", 0)
     ]
+
+
+async def test_a_dataset_that_has_grown_gets_an_index_of_its_own_and_says_so(
+    settings: Settings, database_url: str, pool: ProcessPool
+) -> None:
+    low = settings.model_copy(update={"vector_index_from": 3})
+    async with open_container(low, database_url) as container, api_client(container) as api:
+        async with running_worker(low, database_url, pool):
+            await api.ingest(handbook())
+            await api.ingest(page("salt"), dataset="small")
+        entries = (await api.data("/v1/index/stats"))["items"]
+        assert {entry["dataset_id"]: entry["indexed"] for entry in entries} == {"ds": True, "small": False}
+        found = await api.retrieve("Which queen lays eggs?", top_k=1)
+        assert "queen" in found["results"][0]["text"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10", "WyJcdTAwMDAiXQ", "Wzk5OTk5OTk5OTk5OV0", "WzEsMl0", "bnVsbA"])
+@pytest.mark.parametrize("path", ["/v1/datasets", "/v1/documents?dataset_id=ds", "/v1/documents/d/chunks", "/v1/jobs"])
+async def test_a_cursor_that_the_service_did_not_give_is_refused(api: ApiClient, path: str, cursor: str) -> None:
+    answer = await api.get(path + ("&" if "?" in path else "?") + f"cursor={cursor}")
+    own = path == "/v1/datasets" and cursor == "Wzk5OTk5OTk5OTk5OV0"  # a number reads as a name that no dataset has
+    assert answer.status_code == 200 if own else error_of(answer) == (422, "validation_error")

@@ -1,0 +1,59 @@
+"""Settings: read once, from the environment over `.env`; what makes no sense is told by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_environment_wins_over_the_file(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / ".env").write_text("RAPTOR_PORT=9001\nRAPTOR_CHUNK_SIZE=900\n")
+    monkeypatch.setenv("RAPTOR_PORT", "9002")
+    read = load_settings()
+    assert (read.http.port, read.chunk.size) == (9002, 900)
+
+
+def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "RAPTOR_LOG_FOLDER", "RAPTOR_TREE_LEVELS_CAP", "RAPTOR_OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "")
+    read = load_settings()
+    assert (read.database_url, read.log.folder, read.tree.levels_cap, read.providers.keys) == (None, None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RAPTOR_PORT", "70000"),
+        ("RAPTOR_CHUNK_OVERLAP", "1200"),
+        ("RAPTOR_TREE_GROUPER", "guess"),
+        ("RAPTOR_TREE_THRESHOLD", "2"),
+        ("RAPTOR_MAX_COST", "nan"),
+        ("RAPTOR_MAX_CALLS", "0"),
+        ("RAPTOR_MODELS_FILE", "missing.toml"),
+        ("RAPTOR_PROVIDER_BASE_URLS", '{"mine": "http://10.0.0.1/v1"}'),
+        ("RAPTOR_PROVIDER_BASE_URLS", '{"mine": "https://user:secret@example.org/v1"}'),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as told:
+        load_settings()
+    words = name.removeprefix("RAPTOR_").lower().split("_")
+    assert any(word in str(told.value).lower() for word in words)
+
+
+def test_a_key_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPTOR_DEEPSEEK_API_KEY", "canary-key-1")
+    monkeypatch.setenv("RAPTOR_PROVIDER_KEYS", '{"mine": "canary-key-2"}')
+    read = load_settings()
+    assert read.providers.keys == {"deepseek": "canary-key-1", "mine": "canary-key-2"}
+    assert "canary" not in f"{read!r} {read} {read.model_dump_json()}"
