@@ -14,14 +14,7 @@ from interfaces_adaptor.repositories import jobs, trees
 from interfaces_adaptor.repositories.datasets import space_from
 from interfaces_adaptor.repositories.documents import chunk_from, chunking_from
 from interfaces_adaptor.repositories.rows import TenantRows
-from services.catalog import (
-    DatasetEntry,
-    DocumentEntry,
-    IndexEntry,
-    Neighbour,
-    NodeDetail,
-    NodeEntry,
-)
+from services.catalog import DatasetEntry, DocumentEntry, IndexEntry, Neighbour, NodeDetail, NodeEntry
 from services.domain import Chunk, Document, DocumentVersion, Job, Tree
 from services.errors import AmbiguousDocument, DatasetNotFound, DocumentNotFound, NodeNotFound, TreeNotFound
 
