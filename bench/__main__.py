@@ -52,9 +52,8 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", help="md-small, md-medium, md-multilingual, md-large")
     parser.add_argument("--json", action="store_true", help="one JSON object a figure")
     arguments = parser.parse_args()
-    figures = list(measure(arguments.corpus or ["md-small", "md-medium", "md-large"]))
-    for figure in figures:
-        print(json.dumps(figure) if arguments.json else as_line(figure))
+    for figure in measure(arguments.corpus or ["md-small", "md-medium", "md-large"]):
+        print(json.dumps(figure) if arguments.json else as_line(figure), flush=True)
 
 
 def measure(names: list[str]) -> Iterator[dict[str, Any]]:

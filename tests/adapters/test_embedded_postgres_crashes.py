@@ -108,7 +108,7 @@ def test_the_server_ends_with_its_owner(data_dir: Path, number: signal.Signals |
             owner.stdin.close()
         else:
             owner.send_signal(number)
-        owner.wait(15)
+        owner.wait(60)
         assert eventually(lambda: all(map(has_ended, servers)))
         assert not (data_dir / "cluster" / "postmaster.pid").exists()
         with EmbeddedPostgres(data_dir) as address:
@@ -128,7 +128,7 @@ signal.signal(signal.SIGINT, finish)
 """
     with owned_by_another_process(data_dir, last_words) as owner:
         os.killpg(owner.pid, signal.SIGINT)  # as a terminal does, to the whole group
-        assert owner.wait(15) == 0
+        assert owner.wait(60) == 0
     with EmbeddedPostgres(data_dir) as address:
         assert notes(address.url) == [1]
 
@@ -151,7 +151,7 @@ def test_a_server_that_is_left_over_is_ended_by_the_next_owner(data_dir: Path) -
         assert supervisor is not None
         supervisor.suspend()  # nobody is left to notice
         owner.kill()
-        owner.wait(15)
+        owner.wait(60)
         with EmbeddedPostgres(data_dir) as address:
             assert has_ended(server)
             assert notes(address.url) == []

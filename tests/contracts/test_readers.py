@@ -35,3 +35,27 @@ def test_what_is_not_utf_8_or_holds_nul_is_refused(reader: Reader, data: bytes) 
 def test_nothing_but_white_space_is_refused(reader: Reader, data: bytes) -> None:
     with pytest.raises(EmptyDocument):
         reader.read(data)
+
+
+TITLED = {
+    '---\ntags: [a]\ntitle: "Of bees"\n---\n# Other\n': "Of bees",
+    "---\r\ntitle: 'Of bees'\r\n---\r\ntext\r\n": "Of bees",
+    "---\ntitle: never closed\n# Heading #\n": "Heading",
+    "---\ntitle:\n---\n\n  # Heading\n": "Heading",
+    "## Second level\n\nwords\n": None,
+    "words\n---\ntitle: no front matter\n---\n": None,
+    "#hashtag\n# \n# Real\n": "Real",
+}
+
+
+@readers
+@pytest.mark.parametrize(("text", "title"), TITLED.items())
+def test_the_title_is_what_the_document_calls_itself(reader: Reader, text: str, title: str | None) -> None:
+    assert reader.read(text.encode()).title == title
+
+
+@readers
+def test_a_front_matter_that_never_ends_is_read_in_no_time(reader: Reader) -> None:
+    """With CRLF a single pattern for it took 2^n steps, in the process that answers everybody."""
+    for line in ("key: value\r\n", "\r\n", "\r\r\n", "title: a\r\n", "# #\r\n", "\t \t\n"):
+        assert reader.read(("---\r\n" + line * 4_000 + "end").encode()).text

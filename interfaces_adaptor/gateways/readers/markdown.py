@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from services.domain import SourceText
 from services.errors import EmptyDocument, InvalidEncoding
 
-FRONT_MATTER_TITLE = re.compile(
-    r"\A---\r?\n(?:.*\r?\n)*?title:[ \t]*[\"']?(.+?)[\"']?[ \t]*\r?\n(?:.*\r?\n)*?---[ \t]*\r?\n"
-)
-FIRST_HEADING = re.compile(r"^ {0,3}#[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+FENCE = "---"  # of the front matter
+TITLE_FIELD = "title:"
+HEADING = re.compile(r" {0,3}#[ \t]+(?=\S)")
 TITLE_WITHIN = 4_096  # characters from the start: a title further down is not the document's
 TITLE_LENGTH = 300
 
@@ -34,5 +35,22 @@ class MarkdownReader:
 
 def title_of(beginning: str) -> str | None:
     """What the document calls itself: `title` of its front matter, else its first heading of level 1."""
-    found = FRONT_MATTER_TITLE.match(beginning) or FIRST_HEADING.search(beginning)
-    return found.group(1).strip()[:TITLE_LENGTH] if found else None
+    lines = beginning.splitlines()
+    titles = (*front_matter_titles(lines), *headings(lines))
+    return next((title[:TITLE_LENGTH] for title in titles if title), None)
+
+
+def front_matter_titles(lines: Sequence[str]) -> Iterator[str]:
+    if not lines or lines[0].rstrip() != FENCE:
+        return
+    fields = list(takewhile(lambda line: line.rstrip() != FENCE, lines[1:]))
+    if len(fields) < len(lines) - 1:  # it is closed
+        for field in fields:
+            if field.startswith(TITLE_FIELD):
+                yield field.removeprefix(TITLE_FIELD).strip().strip("\"'").strip()
+
+
+def headings(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if mark := HEADING.match(line):
+            yield line[mark.end() :].rstrip(" \t#")
