@@ -56,11 +56,9 @@ class SqlVectors(TenantRows):
         return {row["owner_id"] for row in rows}
 
     async def add(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:
+        ids = [vector_id(vector.owner_type, vector.owner_id, space) for vector in vectors]
         # A repeated attempt may write what the one before it wrote last.
-        known = await self.all(
-            "select id from embeddings where tenant_id = :tenant and id = any(:ids)",
-            ids=[vector_id(vector.owner_type, vector.owner_id, space) for vector in vectors],
-        )
+        known = await self.all("select id from embeddings where tenant_id = :tenant and id = any(:ids)", ids=ids)
         there = {row["id"] for row in known}
         await self.copy(
             "embeddings",
@@ -78,7 +76,7 @@ class SqlVectors(TenantRows):
             ],
             (
                 (
-                    vector_id(vector.owner_type, vector.owner_id, space),
+                    row_id,
                     dataset_id,
                     vector.owner_type,
                     vector.owner_id,
@@ -89,8 +87,8 @@ class SqlVectors(TenantRows):
                     vector.content_key,
                     vector.vector,
                 )
-                for vector in vectors
-                if vector_id(vector.owner_type, vector.owner_id, space) not in there
+                for row_id, vector in zip(ids, vectors, strict=True)
+                if row_id not in there
             ),
         )
 
