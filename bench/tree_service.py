@@ -1,29 +1,32 @@
-"""Whole builds through a running service: wall time against the floor, one more document, the first build after a start.
+"""Whole builds through a running service: wall time against the floor, one more document, the first build of a process.
 
-    python -m bench.tree_service floor --leaves 1000 --leaves 5000      calls of 0.5 s, 16 at a time
-    python -m bench.tree_service added                                  10 chunks more in a tree of 2,000
-    python -m bench.tree_service first                                  the first build of a process beside the second
-    python -m bench.tree_service whole --corpus md-large --log lines    everything as one dataset, and its log lines
+    python -m bench.tree_service floor --leaves 1000 --leaves 5000        calls of 0.5 s, 16 at a time
+    python -m bench.tree_service added --corpus md-medium                 10 chunks more in a tree of 2,000
+    python -m bench.tree_service first                                    the first build after a start, and the next
+    python -m bench.tree_service whole --corpus md-large --log lines.log  everything as one dataset, and its log lines
+    python -m bench.tree_service whole --leaves 100000 --log lines.log
 
-The chat model is the fake provider's over HTTP, which takes its time and costs nothing; vectors are the built-in
-embedder's. Leaves are the first chunks of a public corpus, whole documents: there are a few more than asked for.
+The chat model of the first two is the fake provider's over HTTP, which takes its time and costs nothing; everything
+else is the built-in models'. Leaves are made-up passages, or with --corpus the chunks of real texts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from bench.corpora import CorpusMissing, Source, corpus
+from bench.passages import documents
 from bench.serving import served
 from infra.fake_provider import running_fake_provider
 from interfaces_adaptor.clients.service_client import ServiceClient
@@ -50,10 +53,12 @@ def floor(options: argparse.Namespace) -> Iterator[Figure]:
     """`floor_s` is what the job reports: rounds of calls at their median latency and one call for the vectors of a
     level. `nominal_floor_s` counts each call as the provider's own half second and nothing else."""
     for leaves in options.leaves:
-        with service_with_fake_provider() as client:
-            send(client, "floor", documents(options.corpus, leaves))
-            client.wait_for(client.rebuild("warm", summary_llm="builtin/extractive")["job_id"])
+        with service_with_fake_provider() as (client, process):
+            send(client, "floor", sources_of(options.corpus, leaves))
+            built(client, "warm", summary_llm="builtin/extractive")
+            before_s = cpu_seconds(process.pid)
             job = built(client, "floor")
+            cpu_s = cpu_seconds(process.pid) - before_s
             tree = client.tree("floor", limit=1)
             sizes = [level["nodes"] for level in tree["levels"] if level["level"] > 0]
             nominal_s = LATENCY_S * sum(-(-size // CONCURRENCY) for size in sizes)
@@ -66,16 +71,19 @@ def floor(options: argparse.Namespace) -> Iterator[Figure]:
                 "value": job["result"]["wall_to_floor"],
                 "to_nominal_floor": round(timings["wall_s"] / nominal_s, 3),
                 "nominal_floor_s": nominal_s,
+                "calls": job["result"]["usage"]["calls"],
                 "timings": job["result"]["timings"],
+                "cpu_s": round(cpu_s, 1),
             }
 
 
 def added(options: argparse.Namespace) -> Iterator[Figure]:
     """New summaries after one more document of about 10 chunks: the whole tree again, with the store of paid results
     and of vectors."""
-    base = documents(options.corpus, 2000)
-    one = next(source for source in corpus(options.corpus) if source not in base and chunks_of(source) == 10)
-    with service_with_fake_provider(latency_s=0.0) as client:
+    base = sources_of(options.corpus or "md-medium", 2000)
+    others = corpus(options.corpus or "md-medium")[len(base) :]
+    one = next(source for source in others if source not in base and chunks_of(source) == 10)
+    with service_with_fake_provider(latency_s=0.0) as (client, _):
         send(client, "added", base)
         before = built(client, "added")["result"]
         send(client, "added", [one])
@@ -93,7 +101,7 @@ def added(options: argparse.Namespace) -> Iterator[Figure]:
 def first(options: argparse.Namespace) -> Iterator[Figure]:
     """The same documents as three datasets, built one after the other by a process that has just been started; with
     the built-in summariser, so that nothing but our own work takes time."""
-    sources = documents(options.corpus, options.leaves[0])
+    sources = sources_of(options.corpus, options.leaves[0])
     names = ("first", "second", "third")
     with tempfile.TemporaryDirectory() as folder:
         settings = {"RAPTOR_TREE_DEBOUNCE_SECONDS": "0"}
@@ -116,9 +124,9 @@ def first(options: argparse.Namespace) -> Iterator[Figure]:
 
 
 def whole(options: argparse.Namespace) -> Iterator[Figure]:
-    """Everything of a corpus as one dataset (or its beginning, --leaves), with the built-in models."""
-    sources = documents(options.corpus, options.leaves[0]) if options.leaves else corpus(options.corpus)
-    settings = {"RAPTOR_LOG_LEVEL": "INFO", "RAPTOR_CHUNK_SIZE": str(options.chunk), "RAPTOR_CHUNK_OVERLAP": "0"}
+    """All of a corpus as one dataset, or --leaves of made-up passages, with the built-in models."""
+    sources = list(documents(options.leaves[0])) if options.leaves else corpus(options.corpus)
+    settings = {"RAPTOR_LOG_LEVEL": "INFO"}
     with tempfile.TemporaryDirectory() as folder:
         with served(Path(folder), **settings) as (url, process), ServiceClient(url, timeout_s=600) as client:
             began = time.monotonic()
@@ -136,7 +144,7 @@ def whole(options: argparse.Namespace) -> Iterator[Figure]:
             options.log.write_text("".join(log_lines(Path(folder) / "logs", job_id)))
     yield {
         "figure": "whole_corpus",
-        "corpus": options.corpus,
+        "corpus": options.corpus or "passages",
         "documents": len(sources),
         "levels": levels,
         "indexed_s": round(indexed_s, 1),
@@ -156,16 +164,30 @@ def log_lines(folder: Path, job_id: str) -> Iterator[str]:
 def python_memory(pid: int) -> int:
     """Resident bytes of the service's own processes; the embedded database's are not counted."""
     total = 0
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        try:
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss if "python" in process.name() else 0
-        except psutil.NoSuchProcess:
-            continue
     return total
 
 
+def cpu_seconds(pid: int) -> float:
+    """Used so far by the service's own processes; the embedded database's are not counted."""
+    seconds = 0.0
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds += times.user + times.system if "python" in process.name() else 0.0
+    return seconds
+
+
+def family(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+
 @contextmanager
-def service_with_fake_provider(latency_s: float = LATENCY_S) -> Iterator[ServiceClient]:
+def service_with_fake_provider(
+    latency_s: float = LATENCY_S,
+) -> Iterator[tuple[ServiceClient, subprocess.Popen[str]]]:
     with tempfile.TemporaryDirectory() as folder, running_fake_provider(latency_s=latency_s) as provider:
         settings = {
             "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
@@ -173,19 +195,20 @@ def service_with_fake_provider(latency_s: float = LATENCY_S) -> Iterator[Service
             "RAPTOR_DEFAULT_SUMMARY_LLM": "deepseek",
             "RAPTOR_PROVIDER_LIMITS": json.dumps({"deepseek": {"concurrency": CONCURRENCY}}),
         }
-        with served(Path(folder), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
-            send(client, "warm", [Source("warm.md", "# Warm\n\nThe pool is warm.\n")])
-            yield client
+        with served(Path(folder), **settings) as (url, process), ServiceClient(url, timeout_s=600) as client:
+            send(client, "warm", list(documents(100)))
+            yield client, process
 
 
-def documents(name: str, leaves: int) -> list[Source]:
-    """Whole documents of a corpus in its order, until there are so many chunks. Raises CorpusMissing."""
+def sources_of(name: str | None, leaves: int) -> list[Source]:
+    """Made-up documents of so many leaves, or whole documents of a corpus until there are so many; raises
+    CorpusMissing."""
+    if name is None:
+        return list(documents(leaves))
     chosen, total = [], 0
     for source in corpus(name):
-        if total >= leaves:
-            return chosen
         count = chunks_of(source)
-        if count <= 60:  # none that is a tenth of the dataset
+        if count <= 60 and total < leaves:  # none that is a large part of the dataset
             chosen.append(source)
             total += count
     return chosen
@@ -217,12 +240,13 @@ def built(client: ServiceClient, dataset: str, **options: Any) -> Mapping[str, A
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("floor", "added", "first", "whole"))
-    parser.add_argument("--leaves", type=int, action="append", help="floor: 1000, 5000; first: 500; whole: all")
-    parser.add_argument("--corpus", default="md-medium")
-    parser.add_argument("--chunk", type=int, default=CHUNK, help="whole: characters of a chunk")
+    parser.add_argument("--leaves", type=int, action="append", help="floor: 1000, 5000; first: 500")
+    parser.add_argument("--corpus", help="md-small, md-medium, md-large; added: md-medium")
     parser.add_argument("--log", type=Path, help="whole: file for the log lines of the build")
     options = parser.parse_args()
     options.leaves = options.leaves or {"floor": [1000, 5000], "first": [500]}.get(options.what)
+    if options.what == "whole" and not (options.leaves or options.corpus):
+        parser.error("whole needs --corpus or --leaves")
     return options
 
 
