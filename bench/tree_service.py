@@ -6,8 +6,8 @@
     python -m bench.tree_service whole --corpus md-large --log lines.log  everything as one dataset, and its log lines
     python -m bench.tree_service whole --leaves 100000 --log lines.log
 
-The chat model of the first two is the fake provider's over HTTP, which takes its time and costs nothing; everything
-else is the built-in models'. Leaves are made-up passages, or with --corpus the chunks of real texts.
+The models of the first two are the fake provider's over HTTP, which take their time and cost nothing; the others use
+the built-in ones. Leaves are made-up passages, or with --corpus the chunks of real texts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 def floor(options: argparse.Namespace) -> Iterator[Figure]:
     """`floor_s` is what the job reports: rounds of calls at their median latency and one call for the vectors of a
-    level. `nominal_floor_s` counts each call as the provider's own half second and nothing else."""
+    level. `nominal_floor_s` counts each of them as the provider's own half second and nothing else."""
     for leaves in options.leaves:
         with service_with_fake_provider() as (client, process):
             send(client, "floor", sources_of(options.corpus, leaves))
@@ -61,7 +61,7 @@ def floor(options: argparse.Namespace) -> Iterator[Figure]:
             cpu_s = cpu_seconds(process.pid) - before_s
             tree = client.tree("floor", limit=1)
             sizes = [level["nodes"] for level in tree["levels"] if level["level"] > 0]
-            nominal_s = LATENCY_S * sum(-(-size // CONCURRENCY) for size in sizes)
+            nominal_s = LATENCY_S * sum(-(-size // CONCURRENCY) + 1 for size in sizes)
             timings = job["timings"]
             yield {
                 "figure": "wall_to_floor",
@@ -193,6 +193,8 @@ def service_with_fake_provider(
             "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
             "RAPTOR_DEEPSEEK_API_KEY": "fake",
             "RAPTOR_DEFAULT_SUMMARY_LLM": "deepseek",
+            "RAPTOR_OPENAI_API_KEY": "fake",
+            "RAPTOR_DEFAULT_EMBEDDER": "openai/text-embedding-3-small",
             "RAPTOR_PROVIDER_LIMITS": json.dumps({"deepseek": {"concurrency": CONCURRENCY}}),
         }
         with served(Path(folder), **settings) as (url, process), ServiceClient(url, timeout_s=600) as client:

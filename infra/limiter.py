@@ -122,21 +122,16 @@ class Limiter:
             await connection.execute(
                 text(
                     """
+                    with past as (
+                        delete from provider_calls where provider = :provider and key_hash = :key
+                            and finished_at < clock_timestamp() - interval '10 minutes'
+                    )
                     update provider_calls set finished_at = clock_timestamp(), tokens = :tokens, ok = :ok
                     where provider = :provider and key_hash = :key and call_id = :call
                     returning set_config('synchronous_commit', 'off', true)
                     """
                 ),
                 {**owner, "call": call.call_id, "tokens": call.tokens, "ok": ok},
-            )
-            await connection.execute(
-                text(
-                    """
-                    delete from provider_calls where provider = :provider and key_hash = :key
-                        and finished_at < clock_timestamp() - interval '10 minutes'
-                    """
-                ),
-                owner,
             )
             if call.told is not None:
                 await connection.execute(
