@@ -13,7 +13,7 @@ from pathlib import Path
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT, GAP, LEFT, TOP, BOTTOM = 380, 260, 90, 64, 40, 48
+WIDTH, HEIGHT, GAP, LEFT, RIGHT, TOP, BOTTOM = 380, 260, 40, 64, 40, 40, 48
 INK, FAINT, LINE = "#333333", "#dddddd", "#1f6fb2"
 
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 def plot(cpu: Points, memory: Points) -> str:
     """`cpu` in seconds of one level, `memory` in MiB over all processes."""
-    whole = f'width="{2 * (LEFT + WIDTH) + GAP}" height="{TOP + HEIGHT + BOTTOM}"'
+    whole = f'width="{2 * (LEFT + WIDTH) + GAP + RIGHT}" height="{TOP + HEIGHT + BOTTOM}"'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {whole} font-family="sans-serif" font-size="12">',
