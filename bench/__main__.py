@@ -11,16 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +29,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.container import UnitsOfWork
 from app.resources import migrations_folder
 from bench.corpora import CorpusMissing, Source, corpus
+from bench.serving import served
 from infra.db.engine import asyncpg_url, create_engine
 from infra.db.migrate import Migrations, migrate
 from infra.postgres import EmbeddedPostgres
@@ -195,29 +192,6 @@ async def write_both_ways(url: str) -> tuple[float, float]:
     await plain.dispose()
     await engine.dispose()
     return statistics.median(ours), statistics.median(theirs)
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
-        cwd=folder,
-        env=environment
-        | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "RAPTOR_LOG_LEVEL": "WARNING", "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        yield next(word for word in line.split() if word.startswith("http://")), process
-    finally:
-        process.terminate()
-        process.wait(60)
-        process.stdout.close()
 
 
 def as_line(figure: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ of its own: a crash after that never pays it again.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from services.domain import TenantId, Usage
 PUT = text(
     """
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
-    values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
-        octet_length(:output))
+    values (:tenant, :key, :kind, :provider, :model, cast(cast(:output as text) as jsonb), cast(:usage as jsonb),
+        octet_length(cast(:output as text)))
     on conflict (tenant_id, key) do nothing
     """
 )
@@ -70,9 +71,20 @@ class Retention:
     most_bytes: int = 5 * 1024**3
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """What waits to be written; `written` is done when it is."""
+
+    result: Mapping[str, Any] | None
+    line: Mapping[str, Any]
+    written: asyncio.Future[None]
+
+
 class PaidResults:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._waiting: list[Entry] = []
+        self._writer: asyncio.Task[None] | None = None
 
     async def get(self, tenant: TenantId, key: bytes) -> Mapping[str, Any] | None:
         async with self._engine.begin() as connection:
@@ -82,22 +94,45 @@ class PaidResults:
     async def put(
         self, errand: Errand, key: bytes | None, *, stage: str, provider: str, model: str, output: Any, usage: Usage
     ) -> None:
-        """The result, unless `key` is None because it is not one to give again, and what it cost in any case."""
-        async with self._engine.begin() as connection:
-            if key is not None:
-                await connection.execute(
-                    PUT,
-                    {
-                        "tenant": errand.tenant,
-                        "key": key,
-                        "kind": stage,
-                        "provider": provider,
-                        "model": model,
-                        "output": json.dumps(output, ensure_ascii=False),
-                        "usage": json.dumps({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}),
-                    },
-                )
-            await connection.execute(RECORD, ledger_line(errand, stage, provider, model, usage))
+        """The result, unless `key` is None because it is not one to give again, and what it cost in any case.
+
+        Results that arrive while others are written share the next transaction: those of one build add to the same
+        line of the ledger, and in transactions of their own each would wait for the disk writes of all before it.
+        """
+        result = None
+        if key is not None:
+            result = {
+                "tenant": errand.tenant,
+                "key": key,
+                "kind": stage,
+                "provider": provider,
+                "model": model,
+                "output": json.dumps(output, ensure_ascii=False),
+                "usage": json.dumps({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}),
+            }
+        line = ledger_line(errand, stage, provider, model, usage)
+        entry = Entry(result, line, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        await entry.written
+
+    async def _write(self) -> None:
+        while self._waiting:
+            entries, self._waiting = self._waiting, []
+            try:
+                async with self._engine.begin() as connection:
+                    if results := [entry.result for entry in entries if entry.result is not None]:
+                        await connection.execute(PUT, results)
+                    await connection.execute(RECORD, [entry.line for entry in entries])
+            except Exception as error:  # whatever it is, it is theirs who wait
+                for entry in entries:
+                    if not entry.written.done():
+                        entry.written.set_exception(error)
+            else:
+                for entry in entries:
+                    if not entry.written.done():
+                        entry.written.set_result(None)
 
     async def purge(self, tenant: TenantId, retention: Retention) -> int:
         async with self._engine.begin() as connection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 
 from constants.prompts import SUMMARY, marked
 from services.domain import Usage
@@ -74,7 +75,8 @@ class ChatSummarizer:
         budget = request.token_budget
         usage = Usage()
         for last in (False, True):
-            prompt = prompt_of(request, budget, correction if not last else correction + INSIST)
+            texts = fitted(request.texts, budget)
+            prompt = prompt_of(request, texts, correction if not last else correction + INSIST)
             try:
                 answer = await self._model.complete(prompt)
             except ContextTooLong:
@@ -90,7 +92,8 @@ class ChatSummarizer:
                     raise
                 continue
             meta = {"summary_kind": "abstractive", "model": self.name}
-            return Summary(titles, text, meta, usage)
+            cut = sum(len(part) < len(whole) for part, whole in zip(texts, request.texts, strict=True))
+            return Summary(titles, text, meta | ({"truncated_passages": cut} if cut else {}), usage)
         raise AssertionError("unreachable")
 
 
@@ -101,8 +104,8 @@ CORRECTION = (
 )
 
 
-def prompt_of(request: SummaryRequest, token_budget: int, note: str) -> ChatRequest:
-    texts = fitted(request.texts, token_budget)
+def prompt_of(request: SummaryRequest, texts: Sequence[str], note: str) -> ChatRequest:
+    """`texts` are those of the request, as much of each as fits."""
     # Drawn from all texts together: no text can know the mark that closes it, and the same group asks the same.
     mark = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     passages = [

@@ -137,6 +137,15 @@ def test_any_level_becomes_groups_that_keep_every_promise(
 
 
 @every_grouper
+@pytest.mark.parametrize("geometry", list(GEOMETRIES))
+def test_no_geometry_breaks_a_promise_at_any_size(name: str, geometry: str) -> None:
+    """Around the sizes at which something changes: nothing to group, two nodes, the first mixture, several levels."""
+    for n in (1, 2, 3, 12, 13, 48):
+        frontier = frontier_of(GEOMETRIES[geometry](np.random.default_rng(n), n, 24), tokens=np.arange(n) * 977 % 5000)
+        assert_promises(frontier, grouped(name, frontier), GroupingParams())
+
+
+@every_grouper
 @given(frontier=frontiers(most=40), seed=st.integers(0, 2**32 - 1))
 @settings(examples, max_examples=12)
 def test_the_order_of_the_input_does_not_change_the_groups(name: str, frontier: Frontier, seed: int) -> None:
