@@ -7,12 +7,14 @@ against 16,000 without).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.domain import Dataset, TenantId
 
@@ -23,6 +25,8 @@ OPERATOR_CLASSES = {
     "hnsw_ip": "halfvec_ip_ops",
     "hnsw_l2": "halfvec_l2_ops",
 }
+EMBEDDINGS = "embeddings"  # Postgres makes one index of a table at a time
+TURN_S = 1.0
 LARGEST_HALFVEC = 4_000  # dimensions that an HNSW index takes
 
 
@@ -39,29 +43,52 @@ class VectorIndexes:
     from_vectors: int
 
     async def keep(self, tenant: TenantId, dataset: Dataset) -> None:
-        """Makes the dataset's index if it is large enough and has none. Readers and writers go on meanwhile."""
+        """Makes the dataset's index if it is large enough and has none. Readers and writers go on meanwhile; without
+        the index search is exact, so that a failure is logged and the next change tries again."""
         if dataset.vector_index == "exact" or dataset.space.dimensions > LARGEST_HALFVEC:
             return
         name = index_name(tenant, dataset.dataset_id, dataset.space.name, dataset.vector_index)
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            state = await connection.scalar(
-                text("select indisvalid from pg_index where indexrelid = to_regclass(:name)"), {"name": name}
-            )
-            if state:
+            if await self._state(connection, name) or not await self._large(connection, tenant, dataset):
                 return
-            rows = await connection.scalar(
-                text("select count(*) from embeddings where tenant_id = :tenant and dataset_id = :dataset"),
-                {"tenant": tenant, "dataset": dataset.dataset_id},
-            )
-            if int(rows or 0) < self.from_vectors:
-                return
-            if state is False:
-                # What an interrupted build left: it is kept up to date and never read.
-                await connection.execute(text(f"drop index concurrently if exists {name}"))
-            logger.info("vector index begins", extra={"dataset_id": dataset.dataset_id, "vectors": rows})
-            await connection.execute(text(self._create(name, tenant, dataset)))
-            logger.info("vector index is ready", extra={"dataset_id": dataset.dataset_id})
+            try:
+                if await locked(connection, name):
+                    while not await locked(connection, EMBEDDINGS):
+                        await asyncio.sleep(TURN_S)
+                    await self._make(connection, name, tenant, dataset)
+            except DBAPIError as error:
+                logger.warning("no vector index", extra={"dataset_id": dataset.dataset_id, "error": str(error.orig)})
+            finally:
+                await connection.execute(text("select pg_advisory_unlock_all()"))
+
+    async def _state(self, connection: AsyncConnection, name: str) -> bool | None:
+        """Whether the index is valid; None where there is none."""
+        state: bool | None = await connection.scalar(
+            text("select indisvalid from pg_index where indexrelid = to_regclass(:name)"), {"name": name}
+        )
+        return state
+
+    async def _large(self, connection: AsyncConnection, tenant: TenantId, dataset: Dataset) -> bool:
+        rows = await connection.scalar(
+            text(
+                "select count(*) from (select from embeddings where tenant_id = :tenant and dataset_id = :dataset"
+                " limit :enough) counted"
+            ),
+            {"tenant": tenant, "dataset": dataset.dataset_id, "enough": self.from_vectors},
+        )
+        return int(rows or 0) >= self.from_vectors
+
+    async def _make(self, connection: AsyncConnection, name: str, tenant: TenantId, dataset: Dataset) -> None:
+        state = await self._state(connection, name)
+        if state:
+            return
+        if state is False:
+            # What an interrupted build left: it is kept up to date and never read.
+            await connection.execute(text(f"drop index concurrently if exists {name}"))
+        logger.info("vector index begins", extra={"dataset_id": dataset.dataset_id})
+        await connection.execute(text(self._create(name, tenant, dataset)))
+        logger.info("vector index is ready", extra={"dataset_id": dataset.dataset_id})
 
     def _create(self, name: str, tenant: TenantId, dataset: Dataset) -> str:
         return f"""
@@ -86,6 +113,15 @@ class VectorIndexes:
             for name in sorted(there - wanted):
                 await connection.execute(text(f"drop index concurrently if exists {name}"))
             return len(there - wanted)
+
+
+async def locked(connection: AsyncConnection, what: str) -> bool:
+    """Takes the session's lock if it is free. Asked again and again instead of waited for: two indexes that are made
+    at once wait for each other's end, and so does one for a session that waits inside a statement."""
+    taken: bool | None = await connection.scalar(
+        text("select pg_try_advisory_lock(hashtextextended(:what, 0))"), {"what": f"vector index of {what}"}
+    )
+    return bool(taken)
 
 
 def literal(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -160,18 +161,26 @@ async def test_the_service_tells_its_state(api: ApiClient) -> None:
     ]
 
 
+async def indexed(api: ApiClient) -> dict[str, bool]:
+    return {entry["dataset_id"]: entry["indexed"] for entry in (await api.data("/v1/index/stats"))["items"]}
+
+
 async def test_a_dataset_that_has_grown_gets_an_index_of_its_own_and_says_so(
     settings: Settings, database_url: str, pool: ProcessPool
 ) -> None:
     low = settings.model_copy(update={"vector_index_from": 3})
     async with open_container(low, database_url) as container, api_client(container) as api:
         async with running_worker(low, database_url, pool):
-            await api.ingest(handbook())
-            await api.ingest(page("salt"), dataset="small")
-        entries = (await api.data("/v1/index/stats"))["items"]
-        assert {entry["dataset_id"]: entry["indexed"] for entry in entries} == {"ds": True, "small": False}
+            await asyncio.gather(
+                *(api.ingest(page(topic, 12)) for topic in TOPICS), api.ingest("short", dataset="small")
+            )
+            while not (await indexed(api))["ds"]:  # it is made after the job has ended
+                await asyncio.sleep(0.05)
+        assert await indexed(api) == {"ds": True, "small": False}
         found = await api.retrieve("Which queen lays eggs?", top_k=1)
         assert "queen" in found["results"][0]["text"]
+        failed = (await api.data("/v1/queue/stats"))["failed"]
+        assert failed == 0, "jobs that end at once make one index, and none fails over it"
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WyJcdTAwMDAiXQ", "Wzk5OTk5OTk5OTk5OV0", "WzEsMl0", "bnVsbA"])
