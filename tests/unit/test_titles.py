@@ -13,7 +13,7 @@ from interfaces_adaptor.gateways.readers.markdown import TITLE_WITHIN, title_of
     ("beginning", "title"),
     [
         pytest.param("---\ntitle: The hive\n---\n# Bees\n", "The hive", id="front matter"),
-        pytest.param('---\r\ndate: 1\r\ntitle: "The hive"\r\nx: 2\r\n---\r\n# Bees\r\n', "The hive", id="Windows' ends"),
+        pytest.param('---\r\ndate: 1\r\ntitle: "The hive"\r\nx: 2\r\n---\r\n# Bees\r\n', "The hive", id="CRLF"),
         pytest.param("---\ntitle: 'It''s\n---\ntext\n", "It''s", id="a quote within"),
         pytest.param("---\nauthor: me\n---\n\n# Bees ##\n", "Bees", id="front matter without a title"),
         pytest.param("---\ntitle: The hive\n\n# Bees\n", "Bees", id="front matter without an end is none"),
