@@ -76,6 +76,7 @@ class Build:
     scratch: Path
     sizes: dict[int, int] = field(default_factory=dict)
     floors_s: list[float] = field(default_factory=list)
+    written_s: dict[int, float] = field(default_factory=dict)
     degraded: list[UUID] = field(default_factory=list)
 
     async def report(self, level: int, step: str, share: float, **detail: Any) -> None:
@@ -237,8 +238,10 @@ class TreeBuilder:
             progress=LevelProgress(build, number, len(planned)),
         )
         await build.report(number, "summarise", 0.0, done=0, planned=len(planned))
+        began = time.monotonic()
         with build.run.timed("write_s"):
             text = await writer.write(prompts, before)
+        build.written_s[number] = time.monotonic() - began
         build.floors_s.append(text.floor_s(build.summarizer.concurrency))
         build.degraded.extend(
             node.node_id for node, summary in zip(planned, text.summaries, strict=True) if "reason" in summary.meta
@@ -287,7 +290,11 @@ class TreeBuilder:
     async def _commit_texts(self, build: Build, level: Level) -> None:
         if level.text is None or level.committed:
             return
-        stats = {"usage_calls": level.text.usage.calls, "write_s": round(sum(level.text.latencies_s), 4)}
+        stats = {
+            "usage_calls": level.text.usage.calls,
+            "write_s": round(build.written_s[level.number], 4),
+            "calls_s": round(sum(level.text.latencies_s), 4),  # of all lanes together
+        }
         with build.run.timed("db_s"):
             async with self._open(build.run.tenant, build.run.lease) as work:
                 await work.trees.write_level(

@@ -166,11 +166,13 @@ def as_root(node: PlannedNode) -> PlannedNode:
 
 
 def share_done(sizes: Mapping[int, int], level: int, share: float) -> float:
-    """How much of a build is done, by summaries: the levels that are known, and above them a geometric tail."""
+    """How much of a build is done at least, by summaries. What is still unknown counts as if every level to come were
+    half of the one below it, the most that a level can be: so the share never falls when the next level is planned."""
     known = sum(size for number, size in sizes.items() if number > 0)
-    ahead = sizes.get(level, 0) / 4
+    if not known:
+        return 0.0
     finished = sum(size for number, size in sizes.items() if 0 < number < level) + share * sizes.get(level, 0)
-    return finished / (known + ahead) if known else 0.0
+    return finished / (known + sizes[max(sizes)])
 
 
 def tree_shape(stats: JsonObject) -> list[JsonObject]:

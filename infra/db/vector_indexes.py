@@ -54,7 +54,7 @@ class VectorIndexes:
                 return
             try:
                 if await locked(connection, name):
-                    while not await locked(connection, EMBEDDINGS):
+                    while not await locked(connection, EMBEDDINGS):  # noqa: ASYNC110  other processes let it go
                         await asyncio.sleep(TURN_S)
                     await self._make(connection, name, tenant, dataset)
             except DBAPIError as error:

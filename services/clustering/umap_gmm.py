@@ -26,7 +26,7 @@ from services.clustering.matrix import FloatArray, IntArray, Matrix
 from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread
 
-MOST_NODES = 300_000  # about 3 GiB over two processes: 0.7 GiB, and 7 KiB a node
+MOST_NODES = 300_000  # about 3 GiB over two processes: 0.7 GiB, and 8 KiB a node
 COMPONENTS = 256  # principal components that neighbours are sought in
 AXES_SAMPLE = 20_000  # rows that the components are found from, in a larger level
 MOST_NEIGHBORS = 30  # of the global graph: more cost time and change nothing that was measured
