@@ -68,30 +68,40 @@ def least(first: Any, second: Any) -> Any:
 @dataclass(slots=True)
 class Meter:
     """Counts what an errand used, and stops it at its budget. What is under way counts as if it had come in as
-    expected, so that a budget is not passed by as many calls as run at once."""
+    expected, so that a budget is not passed by as many calls as run at once. `before` was used on the same budget by
+    the jobs that this one continues."""
 
     budget: Budget = field(default_factory=Budget)
     used: Usage = field(default_factory=Usage)
+    before: Usage = field(default_factory=Usage)
     _pending: Usage = field(default_factory=Usage)
 
-    def reserve(self, expected: Usage) -> None:
-        """Raises BudgetExceeded before a call that would go over."""
-        after = self.used + self._pending + expected
-        tokens = after.input_tokens + after.output_tokens
+    @property
+    def spent(self) -> Usage:
+        """All that counts against the budget."""
+        return self.before + self.used
+
+    def check(self, expected: Usage) -> None:
+        """Raises BudgetExceeded for what would go over."""
+        after = self.spent + self._pending + expected
         limits = self.budget
         for name, limit, value in (
             ("max_cost", limits.max_cost, after.cost),
-            ("max_tokens", limits.max_tokens, tokens),
+            ("max_tokens", limits.max_tokens, after.tokens),
             ("max_calls", limits.max_calls, after.calls),
         ):
             if limit is not None and value > limit:
                 raise BudgetExceeded(
                     limit=name,
                     value=limit,
-                    calls=self.used.calls,
-                    tokens=self.used.input_tokens + self.used.output_tokens,
-                    cost=round(self.used.cost, 6),
+                    calls=self.spent.calls,
+                    tokens=self.spent.tokens,
+                    cost=round(self.spent.cost, 6),
                 )
+
+    def reserve(self, expected: Usage) -> None:
+        """Before a call. Raises BudgetExceeded."""
+        self.check(expected)
         self._pending += expected
 
     def release(self, expected: Usage) -> None:

@@ -84,7 +84,7 @@ class DocumentIndexer:
             if any(chunks[position].chunk_id not in known for position in unit.positions)
         ]
         to_send = sum(map(len, missing))
-        run.errand.meter.add(Usage(cache_hits=len(chunks) - to_send))
+        run.errand.meter.add(Usage(cache_hits=len(chunks) - to_send, cache_misses=to_send))
         done = len(chunks) - to_send
         for group in self._groups(missing, units):
             with run.timed("embed_s"):
@@ -127,7 +127,7 @@ class DocumentIndexer:
             if version.build_tree:
                 revision = await work.datasets.want_tree(version.dataset_id)
                 await work.jobs.await_tree(run.lease, revision, result, run.figures())
-                build = await work.jobs.request_build(version.dataset_id, budget=run.job.params.get("budget"))
+                build = await work.jobs.request_build(version.dataset_id, limits=run.limits())
                 sealed = {provider: self._secrets.seal(key, build.hex) for provider, key in run.errand.keys.items()}
                 await work.jobs.put_secrets(build, sealed)
             else:

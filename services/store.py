@@ -245,9 +245,9 @@ class Jobs(Protocol):
         """Adds the job and its place in the queue."""
         ...
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, budget: JsonObject | None = None) -> UUID:
-        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `budget`
-        is laid over that of the one that waits."""
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
+        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `limits`,
+        a `budget` and what was `spent` of it, take the place of those of the one that waits."""
         ...
 
     async def get(self, job_id: UUID) -> Job:
@@ -284,8 +284,9 @@ class Jobs(Protocol):
         """Raises JobNotFound."""
         ...
 
-    async def retry(self, job_id: UUID) -> UUID:
-        """The job that goes on: this one, or for a build the next one. Raises JobNotFound, VersionConflict."""
+    async def retry(self, job_id: UUID, budget: JsonObject) -> UUID:
+        """The job that goes on: this one, or for a build the next one. Limits in `budget` take the place of the
+        job's own; what it used counts. Raises JobNotFound, VersionConflict."""
         ...
 
     async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
