@@ -81,6 +81,11 @@ class Meter:
         """All that counts against the budget."""
         return self.before + self.used
 
+    def figures(self) -> dict[str, float]:
+        """What was used of the budget, as errors tell it."""
+        spent = self.spent
+        return {"calls": spent.calls, "tokens": spent.tokens, "cost": round(spent.cost, 6)}
+
     def check(self, expected: Usage) -> None:
         """Raises BudgetExceeded for what would go over."""
         after = self.spent + self._pending + expected
@@ -91,13 +96,7 @@ class Meter:
             ("max_calls", limits.max_calls, after.calls),
         ):
             if limit is not None and value > limit:
-                raise BudgetExceeded(
-                    limit=name,
-                    value=limit,
-                    calls=self.spent.calls,
-                    tokens=self.spent.tokens,
-                    cost=round(self.spent.cost, 6),
-                )
+                raise BudgetExceeded(limit=name, value=limit, **self.figures())
 
     def reserve(self, expected: Usage) -> None:
         """Before a call. Raises BudgetExceeded."""

@@ -18,6 +18,7 @@ from services.cost import Budget, Errand, Keys, Meter
 from services.domain import Job, JobType, Lease, TenantId, Usage
 from services.errors import (
     AttemptsExhausted,
+    BudgetExceeded,
     ConcurrentChange,
     DatabaseUnavailable,
     LeaseLost,
@@ -200,6 +201,9 @@ class JobRunner:
             await work.commit()
 
     async def _failed(self, run: JobRun, error: RaptorError) -> None:
+        if isinstance(error, BudgetExceeded):
+            # Calls that were under way when the limit was met came in after it.
+            error.details |= run.errand.meter.figures()
         async with self._open(run.tenant, run.lease) as work:
             await work.jobs.fail(run.lease, "failed", error.as_json(), run.figures())
             if run.job.version_id is not None:
