@@ -39,6 +39,7 @@ from services.build_tree import Debounce, TreeBuilder
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
 from services.cost import Budget
 from services.domain import Lease, TenantId
+from services.estimate_cost import CostEstimator
 from services.health import Health, Part
 from services.index_document import DocumentIndexer
 from services.ingest_document import DocumentIngestor
@@ -93,6 +94,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
             retriever=Retriever(units, models),
             lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
+            estimator=CostEstimator(units, READERS[".md"], models, settings.tree_params),
             models=models,
             open_unit_of_work=units,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from constants.models import Price
 from services.domain import TenantId, Usage
 from services.errors import BudgetExceeded, InvalidRequest
 
@@ -81,7 +82,7 @@ class Meter:
         """All that counts against the budget."""
         return self.before + self.used
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, Any]:
         """What was used of the budget, as errors tell it."""
         spent = self.spent
         return {"calls": spent.calls, "tokens": spent.tokens, "cost": round(spent.cost, 6)}
@@ -108,6 +109,20 @@ class Meter:
 
     def add(self, usage: Usage) -> None:
         self.used += usage
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a model is called: its price, and the limits that the operator has set for its provider (None: not
+    limited by us)."""
+
+    provider: str
+    model: str
+    price: Price
+    concurrency: int
+    rpm: int | None = None
+    tpm: int | None = None
+    min_interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

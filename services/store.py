@@ -195,6 +195,10 @@ class Vectors(Protocol):
         """Vectors of texts that were embedded before in this space, by content key."""
         ...
 
+    async def stored(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
+        """Those of the keys whose vectors are known."""
+        ...
+
     def of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
         """Blocks of rows in the order of the ids. Raises VectorStoreError where one is missing."""
         ...
