@@ -84,11 +84,8 @@ def rows(corpus: str, file_name: str) -> Iterator[dict[str, Any]]:
     path = shared_data() / corpus / file_name
     if not path.is_file():
         raise CorpusMissing(f"{path} is not here; RAPTOR_SHARED_DATA names the folder that holds the corpora")
-    opened = (
-        lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else gzip.open(path, "rt", encoding="utf-8")
-    )
-    with opened as lines:
-        yield from map(json.loads, lines)
+    unpack = lzma.decompress if path.suffix == ".xz" else gzip.decompress
+    yield from map(json.loads, unpack(path.read_bytes()).decode().splitlines())
 
 
 def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folder) -> Outcome:

@@ -34,6 +34,7 @@ from services.domain import (
     WrittenNode,
 )
 from services.ports import FloatArray
+from services.usage import Ledger
 
 # What is written.
 
@@ -339,6 +340,7 @@ class UnitOfWork(Protocol):
     jobs: Jobs
     search: Search
     catalog: Catalog
+    ledger: Ledger
 
     async def __aenter__(self) -> Self: ...
 
