@@ -77,8 +77,8 @@ async def test_what_is_unchanged_is_free_and_a_change_pays_for_its_own_document_
     for text, path in zip(TEXTS[:2], SAMPLES[:2], strict=True):
         await paid.ingest(text, name=path.name)
     calls = provider.stats()["calls"]
-    for body in ({"documents": HANDBOOK[:2]}, {}):
-        same = await estimated(paid, **body)
+    for documents in (HANDBOOK[:2], []):
+        same = await estimated(paid, documents=documents)
         assert (same["tree"], same["lines"], same["total"]["calls"], same["total"]["cost"]) == ("unchanged", [], 0, 0)
     assert (await estimated(paid, documents=HANDBOOK[:2]))["unchanged"] == 2
 

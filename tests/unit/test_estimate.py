@@ -60,5 +60,7 @@ def test_money_and_minutes_of_a_line() -> None:
 
 def test_every_model_of_the_registry_has_a_price() -> None:
     registry = load_models()
-    specs = [*registry.chat.values(), *registry.embedders.values(), *registry.rerankers.values()]
-    assert [spec.name for spec in specs if not spec.price.known] == []
+    prices = {name: spec.price for name, spec in registry.chat.items()}
+    prices |= {name: spec.price for name, spec in registry.embedders.items()}
+    prices |= {name: spec.price for name, spec in registry.rerankers.items()}
+    assert [name for name, price in prices.items() if not price.known] == []
