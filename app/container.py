@@ -25,12 +25,13 @@ from infra.db.migrate import Migrations, current_revision
 from infra.db.vector_indexes import VectorIndexes
 from infra.limiter import Limiter, Limits
 from infra.models import OpenModels
-from infra.paid_results import PaidResults
+from infra.paid_results import PaidResults, Retention
 from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.secrets import secret_box
 from infra.uow.sql import SqlUnitOfWork
 from interfaces_adaptor.gateways.readers import READERS
+from interfaces_adaptor.jobs.queue import Chore
 from interfaces_adaptor.repositories import repositories_for
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from services import Services
@@ -39,6 +40,7 @@ from services.build_tree import Debounce, TreeBuilder
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
 from services.cost import Budget
 from services.domain import Lease, TenantId
+from services.estimate_cost import CostEstimator
 from services.health import Health, Part
 from services.index_document import DocumentIndexer
 from services.ingest_document import DocumentIngestor
@@ -68,6 +70,7 @@ class WorkerContainer:
     engine: AsyncEngine
     runner: JobRunner
     indexes: VectorIndexes
+    chores: tuple[Chore, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
             retriever=Retriever(units, models),
             lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
+            estimator=CostEstimator(units, READERS[".md"], models, settings.tree_params),
             models=models,
             open_unit_of_work=units,
         )
@@ -133,13 +137,24 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes)
+            yield WorkerContainer(settings, engine, runner, indexes, chores_of(settings, engine))
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         if pool is None:
             compute.close()
         await engine.dispose()
+
+
+def chores_of(settings: Settings, engine: AsyncEngine) -> tuple[Chore, ...]:
+    """What a worker does now and then."""
+    results, retention = PaidResults(engine), retention_of(settings)
+    every_s = 60 * settings.providers.paid_results_purge_minutes
+    return (Chore("purge of paid results", every_s, lambda: results.purge_all(retention)),)
+
+
+def retention_of(settings: Settings) -> Retention:
+    return Retention(settings.providers.paid_results_days, settings.providers.paid_results_bytes)
 
 
 def open_models(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from interfaces_adaptor.http import api_docs, datasets, documents, ingest, jobs, retrieval, status
+from interfaces_adaptor.http import api_docs, costs, datasets, documents, ingest, jobs, retrieval, status
 
 ROUTERS: list[APIRouter] = [
     ingest.router,
     documents.router,
     datasets.router,
+    costs.router,
     retrieval.router,
     jobs.router,
     status.router,

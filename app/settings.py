@@ -157,6 +157,8 @@ class ProviderSettings(Group):
     # Results that were paid for are kept so long after their last use, and so many bytes of them a tenant.
     paid_results_days: int = Field(90, ge=1)
     paid_results_bytes: int = Field(5 * 1024 * MIB, ge=MIB)
+    # Workers remove what is over so often.
+    paid_results_purge_minutes: float = Field(60.0, gt=0)
 
     @property
     def keys(self) -> dict[str, str]:

@@ -45,7 +45,7 @@ async def run_worker(settings: Settings, database_url: str, *, until_stdin_close
         queue = job_queue(libpq_url(database_url))
         register(queue, container.runner)
         logger.info("worker started", concurrency=settings.worker.concurrency)
-        await work(queue, queue_params(settings), stop)
+        await work(queue, queue_params(settings), stop, container.chores)
         logger.info("worker stopped")
 
 

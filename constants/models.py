@@ -14,18 +14,22 @@ from typing import Any, Literal
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens. `cached` is what input costs that the provider had seen before; `search` is for
-    one reranking."""
+    one reranking. Of a model without published prices nothing is `known`, and its calls are booked at 0."""
 
     input: float = 0.0
     output: float = 0.0
     cached: float | None = None
     search: float = 0.0
+    known: bool = True
 
     def of(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> float:
         """The cost of a call, of whose input `cached_tokens` were cached."""
         cached = self.input if self.cached is None else self.cached
         fresh = input_tokens - cached_tokens
         return (fresh * self.input + cached_tokens * cached + output_tokens * self.output) / 1e6
+
+
+UNPRICED = Price(known=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class ChatSpec:
 
     provider: str
     model: str
-    price: Price = Price()
+    price: Price = UNPRICED
     context: int = 32_000
     temperature: Literal["any", "one", "ignored"] = "any"
     seed: bool = False
@@ -69,7 +73,7 @@ class EmbedderSpec:
     batch: int = 64
     batch_tokens: int = 100_000
     query: str = ""
-    price: Price = Price()
+    price: Price = UNPRICED
     concurrency: int = 4
 
     @property
@@ -82,7 +86,7 @@ class RerankerSpec:
     provider: str
     model: str
     kind: Literal["voyage", "cohere", "rerank"] = "rerank"
-    price: Price = Price()
+    price: Price = UNPRICED
 
     @property
     def name(self) -> str:
@@ -143,4 +147,4 @@ def split(name: str) -> tuple[str, str]:
 
 
 def priced(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {**entry, "price": Price(**entry.get("price", {}))}
+    return {**entry, "price": Price(**entry["price"]) if "price" in entry else UNPRICED}

@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import httpx2
 
-from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, RerankerSpec
+from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
+from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
 from infra.paid import PaidChat, PaidEmbedder, PaidReranker, SingleFlight, Till
 from infra.paid_results import PaidResults
-from infra.providers.access import Access, ProviderAccess
+from infra.providers.access import NO_KEY, Access, ProviderAccess
 from infra.rerankers import RERANKERS
 from infra.retrying import RetryPolicy
-from services.cost import Errand
+from services.cost import Errand, Terms
 from services.domain import EmbeddingSpace
 from services.errors import UnknownModel
-from services.ports import ChatModel, Compute, Embedder, Reranker, ResolvedModel, Summarizer
+from services.ports import (
+    ChatModel,
+    Compute,
+    Embedder,
+    EmbedderTerms,
+    EmbeddingUnit,
+    Reranker,
+    ResolvedModel,
+    Summarizer,
+)
 from services.summarize import ChatSummarizer
 from services.tree_params import AUTO
 
 BUILTIN = "builtin"
 EXTRACTIVE = "builtin/extractive"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinTerms:
+    """Of the embedder that nobody pays for."""
+
+    terms: Terms | None = None
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
+        return LexicalEmbedder(None).units(texts)
+
+    def calls(self, documents: Sequence[Sequence[str]]) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTerms:
+    embedder: ProviderEmbedder
+    terms: Terms | None
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
+        return self.embedder.units(texts)
+
+    def calls(self, documents: Sequence[Sequence[str]]) -> int:
+        return len(self.embedder.requests(documents, "document"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +180,29 @@ class OpenModels:
         if resolved == EXTRACTIVE:
             return extractive
         return ChatSummarizer(self.chat(resolved, errand), extractive if self.summary_fallback else None)
+
+    # Terms, for which nothing is opened.
+
+    def chat_terms(self, name: str) -> Terms | None:
+        resolved = self.resolve_chat(name).name
+        if resolved == EXTRACTIVE:
+            return None
+        spec = self._chat_spec(resolved)
+        if spec is None:
+            raise UnknownModel(f"{resolved} is no chat model.", known=sorted(self.registry.chat))
+        return self._terms(spec.provider, spec.model, spec.price, spec.concurrency)
+
+    def embedder_terms(self, space: EmbeddingSpace) -> EmbedderTerms:
+        if space == LexicalEmbedder.space:
+            return BuiltinTerms()
+        spec = replace(self._embedder_spec(space.name, space.dimensions), dimensions=space.dimensions)
+        never_called = EMBEDDERS[spec.kind](spec, Access(base_url="", key=NO_KEY), self.http)
+        return ProviderTerms(never_called, self._terms(spec.provider, spec.model, spec.price, spec.concurrency))
+
+    def _terms(self, provider: str, model: str, price: Price, concurrency: int) -> Terms:
+        limits = self.limits.get(provider, Limits())
+        at_once = concurrency if limits.concurrency is None else min(concurrency, limits.concurrency)
+        return Terms(provider, model, price, at_once, limits.rpm, limits.tpm, limits.min_interval_s)
 
     def reranker(self, name: str, errand: Errand) -> Reranker:
         spec = self.registry.rerankers.get(name)

@@ -118,6 +118,7 @@ class PaidChat:
             return answer
 
         answer = await self._till.paid(self.provider, expected_of(self._spec.price, request), self._errand, ask)
+        self._errand.meter.add(Usage(cache_misses=1 if request.reusable else 0))
         await self._book(request, answer, key)
         return answer
 
@@ -177,6 +178,8 @@ class PaidEmbedder:
 
     async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
         requests = self._inner.requests(documents, kind)
+        # All or none: a request that goes over the budget would end those beside it, which are paid and then lost.
+        self._errand.meter.check(sum((self._expected(request) for request in requests), Usage()))
         slots = asyncio.Semaphore(self._inner.spec.concurrency)
 
         async def one(request: list[list[str]]) -> tuple[FloatArray, Usage]:
@@ -208,8 +211,7 @@ class PaidEmbedder:
 
     async def _paid(self, documents: list[list[str]], kind: Literal["document", "query"]) -> tuple[FloatArray, Usage]:
         spec = self._inner.spec
-        tokens = sum(estimate_tokens(text) for document in documents for text in document)
-        expected = Usage(calls=1, input_tokens=tokens, cost=spec.price.of(tokens, 0, 0))
+        expected = self._expected(documents)
 
         async def ask(call: Call) -> tuple[FloatArray, Usage]:
             vectors, usage = await self._inner.send(documents, kind)
@@ -223,6 +225,10 @@ class PaidEmbedder:
         )
         self._errand.meter.add(usage)
         return vectors, usage
+
+    def _expected(self, documents: list[list[str]]) -> Usage:
+        tokens = sum(estimate_tokens(text) for document in documents for text in document)
+        return Usage(calls=1, input_tokens=tokens, cost=self._inner.spec.price.of(tokens, 0, 0))
 
     @staticmethod
     def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

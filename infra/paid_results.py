@@ -134,6 +134,12 @@ class PaidResults:
                     if not entry.written.done():
                         entry.written.set_result(None)
 
+    async def purge_all(self, retention: Retention) -> int:
+        """Removes what every tenant has beyond the retention; how many results those were."""
+        async with self._engine.begin() as connection:
+            tenants = (await connection.scalars(text("select tenant_id from tenants order by 1"))).all()
+        return sum([await self.purge(TenantId(tenant), retention) for tenant in tenants])
+
     async def purge(self, tenant: TenantId, retention: Retention) -> int:
         async with self._engine.begin() as connection:
             values = {"tenant": tenant, "days": retention.days, "most_bytes": retention.most_bytes}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from services.estimate_cost import CostEstimator
     from services.ingest_document import DocumentIngestor
     from services.lifecycle import Lifecycle
     from services.ports import Models
@@ -20,5 +21,6 @@ class Services:
     ingestor: DocumentIngestor
     retriever: Retriever
     lifecycle: Lifecycle
+    estimator: CostEstimator
     models: Models
     open_unit_of_work: OpenUnitOfWork

@@ -236,6 +236,7 @@ class TreeBuilder:
             known_vectors=lambda keys: self._known_vectors(build, keys),
             store_vectors=lambda rows: self._store_vectors(build, number, planned, rows),
             progress=LevelProgress(build, number, len(planned)),
+            meter=build.run.errand.meter,
         )
         await build.report(number, "summarise", 0.0, done=0, planned=len(planned))
         began = time.monotonic()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from constants.models import Price
 from services.domain import TenantId, Usage
 from services.errors import BudgetExceeded, InvalidRequest
 
@@ -68,30 +69,39 @@ def least(first: Any, second: Any) -> Any:
 @dataclass(slots=True)
 class Meter:
     """Counts what an errand used, and stops it at its budget. What is under way counts as if it had come in as
-    expected, so that a budget is not passed by as many calls as run at once."""
+    expected, so that a budget is not passed by as many calls as run at once. `before` was used on the same budget by
+    the jobs that this one continues."""
 
     budget: Budget = field(default_factory=Budget)
     used: Usage = field(default_factory=Usage)
+    before: Usage = field(default_factory=Usage)
     _pending: Usage = field(default_factory=Usage)
 
-    def reserve(self, expected: Usage) -> None:
-        """Raises BudgetExceeded before a call that would go over."""
-        after = self.used + self._pending + expected
-        tokens = after.input_tokens + after.output_tokens
+    @property
+    def spent(self) -> Usage:
+        """All that counts against the budget."""
+        return self.before + self.used
+
+    def figures(self) -> dict[str, Any]:
+        """What was used of the budget, as errors tell it."""
+        spent = self.spent
+        return {"calls": spent.calls, "tokens": spent.tokens, "cost": round(spent.cost, 6)}
+
+    def check(self, expected: Usage) -> None:
+        """Raises BudgetExceeded for what would go over."""
+        after = self.spent + self._pending + expected
         limits = self.budget
         for name, limit, value in (
             ("max_cost", limits.max_cost, after.cost),
-            ("max_tokens", limits.max_tokens, tokens),
+            ("max_tokens", limits.max_tokens, after.tokens),
             ("max_calls", limits.max_calls, after.calls),
         ):
             if limit is not None and value > limit:
-                raise BudgetExceeded(
-                    limit=name,
-                    value=limit,
-                    calls=self.used.calls,
-                    tokens=self.used.input_tokens + self.used.output_tokens,
-                    cost=round(self.used.cost, 6),
-                )
+                raise BudgetExceeded(limit=name, value=limit, **self.figures())
+
+    def reserve(self, expected: Usage) -> None:
+        """Before a call. Raises BudgetExceeded."""
+        self.check(expected)
         self._pending += expected
 
     def release(self, expected: Usage) -> None:
@@ -99,6 +109,20 @@ class Meter:
 
     def add(self, usage: Usage) -> None:
         self.used += usage
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a model is called: its price, and the limits that the operator has set for its provider (None: not
+    limited by us)."""
+
+    provider: str
+    model: str
+    price: Price
+    concurrency: int
+    rpm: int | None = None
+    tpm: int | None = None
+    min_interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

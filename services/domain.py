@@ -39,7 +39,8 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What model calls used; `cost` in US dollars. `cache_hits` are results that were there already, and free."""
+    """What model calls used; `cost` in US dollars. `cache_hits` are results that were there already, and free;
+    `cache_misses` are those that were looked for and had to be made."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -47,6 +48,11 @@ class Usage:
     cached_tokens: int = 0
     cache_hits: int = 0
     cost: float = 0.0
+    cache_misses: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -56,6 +62,7 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.cache_hits + other.cache_hits,
             self.cost + other.cost,
+            self.cache_misses + other.cache_misses,
         )
 
     def __sub__(self, other: Usage) -> Usage:
@@ -66,6 +73,7 @@ class Usage:
             self.cached_tokens - other.cached_tokens,
             self.cache_hits - other.cache_hits,
             self.cost - other.cost,
+            self.cache_misses - other.cache_misses,
         )
 
 

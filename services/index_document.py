@@ -7,7 +7,7 @@ arrive, and a text that was embedded before, in this version or another, is neve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from services.chunking import CHUNKERS
 from services.domain import Chunk, ChunkSpan, Usage
@@ -22,11 +22,11 @@ from utils.tokens import estimate_tokens
 EMBED_BATCH = 256
 
 
-def embedded_text(chunk: Chunk) -> str:
+def embedded_text(heading_path: Sequence[str], text: str) -> str:
     """What is embedded for a chunk: its heading path stands in front, so that a passage is found by the topic that
     only its headings name."""
-    path = " > ".join(chunk.heading_path)
-    return f"{path}\n\n{chunk.text}" if path else chunk.text
+    path = " > ".join(heading_path)
+    return f"{path}\n\n{text}" if path else text
 
 
 class DocumentIndexer:
@@ -66,7 +66,7 @@ class DocumentIndexer:
         return chunks
 
     async def _embed(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk], embedder: Embedder) -> None:
-        texts = [embedded_text(chunk) for chunk in chunks]
+        texts = [embedded_text(chunk.heading_path, chunk.text) for chunk in chunks]
         units = embedder.units(texts)
         keys = {
             chunks[position].chunk_id: key
@@ -78,15 +78,11 @@ class DocumentIndexer:
             async with self._open(run.tenant, run.lease) as work:
                 known = await work.vectors.reuse(version.dataset_id, version.version_id, keys, embedder.space)
                 await work.commit()
-        missing = [
-            [position for position in unit.positions if unit.together or chunks[position].chunk_id not in known]
-            for unit in units
-            if any(chunks[position].chunk_id not in known for position in unit.positions)
-        ]
+        missing = to_embed(units, {position for position, chunk in enumerate(chunks) if chunk.chunk_id in known})
         to_send = sum(map(len, missing))
-        run.errand.meter.add(Usage(cache_hits=len(chunks) - to_send))
+        run.errand.meter.add(Usage(cache_hits=len(chunks) - to_send, cache_misses=to_send))
         done = len(chunks) - to_send
-        for group in self._groups(missing, units):
+        for group in embedded_together(missing, units):
             with run.timed("embed_s"):
                 answer = await embedder.embed(
                     [[texts[position] for position in positions] for positions in group], kind="document"
@@ -110,15 +106,6 @@ class DocumentIndexer:
             done += len(flat)
             await run.report("embed", 0.2 + 0.8 * done / len(chunks), done=done, planned=len(chunks))
 
-    @staticmethod
-    def _groups(missing: list[list[int]], units: Sequence[EmbeddingUnit]) -> Iterator[list[list[int]]]:
-        """What is asked for and stored at a time, as neighbours of one document: a window of a contextual embedder, or
-        so many texts of another."""
-        if units and units[0].together:
-            yield from ([positions] for positions in missing)
-        else:
-            yield from ([list(batch)] for batch in batches([p for unit in missing for p in unit], EMBED_BATCH))
-
     async def _hand_over(self, run: JobRun, version: VersionToIndex, chunk_count: int) -> None:
         """The JOIN of an upload with its dataset: from here the build owns it, or it is served at once."""
         result = {"chunks": chunk_count, "upserted": chunk_count, "checksum": version.checksum}
@@ -127,13 +114,31 @@ class DocumentIndexer:
             if version.build_tree:
                 revision = await work.datasets.want_tree(version.dataset_id)
                 await work.jobs.await_tree(run.lease, revision, result, run.figures())
-                build = await work.jobs.request_build(version.dataset_id, budget=run.job.params.get("budget"))
+                build = await work.jobs.request_build(version.dataset_id, limits=run.limits())
                 sealed = {provider: self._secrets.seal(key, build.hex) for provider, key in run.errand.keys.items()}
                 await work.jobs.put_secrets(build, sealed)
             else:
                 await work.documents.take_over([version.version_id])
                 await work.jobs.succeed(run.lease, result, run.figures())
             await work.commit()
+
+
+def to_embed(units: Sequence[EmbeddingUnit], known: Collection[int]) -> list[list[int]]:
+    """Of each unit the positions that have to be sent: those that are not known, or all where they see each other."""
+    return [
+        [position for position in unit.positions if unit.together or position not in known]
+        for unit in units
+        if any(position not in known for position in unit.positions)
+    ]
+
+
+def embedded_together(missing: list[list[int]], units: Sequence[EmbeddingUnit]) -> Iterator[list[list[int]]]:
+    """What is asked for and stored at a time, as neighbours of one document: a window of a contextual embedder, or so
+    many texts of another."""
+    if units and units[0].together:
+        yield from ([positions] for positions in missing)
+    else:
+        yield from ([list(batch)] for batch in batches([p for unit in missing for p in unit], EMBED_BATCH))
 
 
 def cut(version: VersionToIndex) -> list[Chunk]:

@@ -70,6 +70,11 @@ class Accepted:
     warnings: tuple[str, ...] = ()
 
 
+def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
+    """Whether the upload is what is stored already, content and parameters."""
+    return stored.checksum == checksum and stored.chunking == upload.chunking and stored.embed_model == embed_model
+
+
 class DocumentIngestor:
     """Decides what an upload means for its dataset. Pays nothing: all that costs is left to the job."""
 
@@ -117,7 +122,7 @@ class DocumentIngestor:
             stored is None
             or stored.deleted
             or upload.upsert_mode == "replace"
-            or not self._same_processing(stored, upload, checksum, dataset.space.name)
+            or not same_processing(stored, upload, checksum, dataset.space.name)
         ):
             version_id = await work.documents.add_version(
                 NewVersion(
@@ -190,10 +195,6 @@ class DocumentIngestor:
             checksum=checksum,
             text=source.text,
         )
-
-    @staticmethod
-    def _same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
-        return stored.checksum == checksum and stored.chunking == upload.chunking and stored.embed_model == embed_model
 
     @staticmethod
     def _nothing_to_do(status: Literal["unchanged", "skipped"], stored: StoredDocument, dataset: Dataset) -> Accepted:

@@ -18,6 +18,7 @@ from services.cost import Budget, Errand, Keys, Meter
 from services.domain import Job, JobType, Lease, TenantId, Usage
 from services.errors import (
     AttemptsExhausted,
+    BudgetExceeded,
     ConcurrentChange,
     DatabaseUnavailable,
     LeaseLost,
@@ -59,7 +60,11 @@ class JobRun:
             dataset_id=job.dataset_id,
             job_id=job.job_id,
             keys=keys,
-            meter=Meter(budget.stricter(Budget(**job.params.get("budget", {}))), Usage(**job.usage)),
+            meter=Meter(
+                budget.stricter(Budget(**job.params.get("budget", {}))),
+                used=Usage(**job.usage),
+                before=Usage(**job.params.get("spent", {})),
+            ),
         )
         self.timings: dict[str, float] = dict(job.timings)
         self.detail: dict[str, Any] = {}
@@ -83,6 +88,11 @@ class JobRun:
             "timings": {name: round(seconds, 4) for name, seconds in timings.items()},
             "detail": self.detail,
         }
+
+    def limits(self) -> dict[str, Any]:
+        """For a job that continues this one: its budget is that of both, and what was used of it counts."""
+        budget = self.job.params.get("budget")
+        return {"budget": budget, "spent": asdict(self.errand.meter.spent)} if budget else {}
 
     async def report(self, stage: str, progress: float, **detail: Any) -> None:
         """Raises LeaseLost. Called as often as one likes; a new stage is written at once, the rest a few times a
@@ -191,6 +201,9 @@ class JobRunner:
             await work.commit()
 
     async def _failed(self, run: JobRun, error: RaptorError) -> None:
+        if isinstance(error, BudgetExceeded):
+            # Calls that were under way when the limit was met came in after it.
+            error.details |= run.errand.meter.figures()
         async with self._open(run.tenant, run.lease) as work:
             await work.jobs.fail(run.lease, "failed", error.as_json(), run.figures())
             if run.job.version_id is not None:

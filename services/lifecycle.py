@@ -55,7 +55,8 @@ class Lifecycle:
             if changes:
                 await work.datasets.settle(dataset_id, vector_index=None, settings=changes)
             await work.datasets.want_tree(dataset_id)
-            job_id = await work.jobs.request_build(dataset_id, at_once=True, budget=budget.as_json())
+            limits = {"budget": budget.as_json(), "spent": {}} if budget.as_json() else {}
+            job_id = await work.jobs.request_build(dataset_id, at_once=True, limits=limits)
             sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
             await work.jobs.put_secrets(job_id, sealed)
             await work.commit()
@@ -67,9 +68,13 @@ class Lifecycle:
             await work.jobs.cancel(job_id)
             await work.commit()
 
-    async def retry_job(self, tenant: TenantId, job_id: UUID) -> UUID:
-        """Takes a failed or cancelled job up again, where it stopped. Raises VersionConflict for another state."""
+    async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
+        """Takes a failed or cancelled job up again, where it stopped, with limits in the place of those it had; what
+        it used before counts. `keys` are brought anew: those of the first time were erased when the job ended. Raises
+        VersionConflict for another state."""
         async with self._open(tenant) as work:
-            again = await work.jobs.retry(job_id)
+            again = await work.jobs.retry(job_id, budget.as_json())
+            sealed = {provider: self._secrets.seal(key, again.hex) for provider, key in keys.items()}
+            await work.jobs.put_secrets(again, sealed)
             await work.commit()
         return again

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.cost import Errand
+from services.cost import Errand, Terms
 from services.domain import Dataset, EmbeddingSpace, JsonObject, SourceText, TenantId, Usage
 
 FloatArray = npt.NDArray[np.float32]
@@ -165,6 +165,20 @@ class ResolvedModel:
     note: str = ""
 
 
+class EmbedderTerms(Protocol):
+    """An embedder that is asked what it would do, without a key and without a call. `terms` are None for a built-in
+    one, which costs nothing."""
+
+    @property
+    def terms(self) -> Terms | None: ...
+
+    def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]: ...
+
+    def calls(self, documents: Sequence[Sequence[str]]) -> int:
+        """How many requests one `embed` of these documents takes."""
+        ...
+
+
 class Models(Protocol):
     """Opens models for an errand: with its keys, on its budget, in its tenant's books."""
 
@@ -198,6 +212,15 @@ class Models(Protocol):
 
     def summarizer(self, name: str, errand: Errand) -> Summarizer:
         """Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def chat_terms(self, name: str) -> Terms | None:
+        """What a summary by this model costs; None for the built-in summariser. No key is needed. Raises
+        UnknownModel."""
+        ...
+
+    def embedder_terms(self, space: EmbeddingSpace) -> EmbedderTerms:
+        """Raises UnknownModel."""
         ...
 
     def reranker(self, name: str, errand: Errand) -> Reranker:

@@ -34,6 +34,7 @@ from services.domain import (
     WrittenNode,
 )
 from services.ports import FloatArray
+from services.usage import Ledger
 
 # What is written.
 
@@ -195,6 +196,10 @@ class Vectors(Protocol):
         """Vectors of texts that were embedded before in this space, by content key."""
         ...
 
+    async def stored(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
+        """Those of the keys whose vectors are known."""
+        ...
+
     def of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
         """Blocks of rows in the order of the ids. Raises VectorStoreError where one is missing."""
         ...
@@ -245,9 +250,9 @@ class Jobs(Protocol):
         """Adds the job and its place in the queue."""
         ...
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, budget: JsonObject | None = None) -> UUID:
-        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `budget`
-        is laid over that of the one that waits."""
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
+        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `limits`,
+        a `budget` and what was `spent` of it, take the place of those of the one that waits."""
         ...
 
     async def get(self, job_id: UUID) -> Job:
@@ -284,8 +289,9 @@ class Jobs(Protocol):
         """Raises JobNotFound."""
         ...
 
-    async def retry(self, job_id: UUID) -> UUID:
-        """The job that goes on: this one, or for a build the next one. Raises JobNotFound, VersionConflict."""
+    async def retry(self, job_id: UUID, budget: JsonObject) -> UUID:
+        """The job that goes on: this one, or for a build the next one. Limits in `budget` take the place of the
+        job's own; what it used counts. Raises JobNotFound, VersionConflict."""
         ...
 
     async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
@@ -334,6 +340,7 @@ class UnitOfWork(Protocol):
     jobs: Jobs
     search: Search
     catalog: Catalog
+    ledger: Ledger
 
     async def __aenter__(self) -> Self: ...
 

@@ -112,13 +112,17 @@ def prompt_of(request: SummaryRequest, texts: Sequence[str], note: str) -> ChatR
         marked("passage", mark, number, text, clean(" > ".join(path)))
         for number, (text, path) in enumerate(zip(texts, request.heading_paths, strict=True), 1)
     ]
-    max_words = max(20, int(request.max_tokens * WORDS_A_TOKEN))
     return ChatRequest(
         purpose="summary",
-        system=SUMMARY.system.format(max_words=max_words),
+        system=instructions(request.max_tokens),
         user="\n\n".join(passages) + note,
         max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
     )
+
+
+def instructions(max_tokens: int) -> str:
+    """The system message for summaries of at most so many tokens."""
+    return SUMMARY.system.format(max_words=max(20, int(max_tokens * WORDS_A_TOKEN)))
 
 
 def fitted(texts: tuple[str, ...], token_budget: int) -> list[str]:

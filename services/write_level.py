@@ -1,4 +1,7 @@
-"""Writing one level: summaries start together, longest first; vectors are fetched in batches as they arrive."""
+"""Writing one level: summaries start together, longest first; vectors are fetched in batches as they arrive.
+
+Where a call fails for good, or the budget ends, no other is begun; those under way come in and are kept.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from statistics import median
 
 import numpy as np
 
+from services.cost import Meter
 from services.domain import EmbeddingSpace, Usage
+from services.errors import RaptorError
 from services.ports import Embedder, FloatArray, Summarizer, Summary, SummaryRequest
 from utils.batching import batches
 from utils.concurrency import together
@@ -66,76 +71,110 @@ class LevelWriter:
     known_vectors: KnownVectors
     store_vectors: StoreVectors
     progress: Progress
+    meter: Meter
 
     async def write(self, prompts: Sequence[Prompt], written: Mapping[int, Summary]) -> LevelText:
-        """`written` are summaries of an earlier attempt, by position: they are embedded, not written again."""
+        """`written` are summaries of an earlier attempt, by position: they are embedded, not written again. Raises
+        what the first call that failed did."""
         level = LevelText(
             summaries=[written.get(position, NOT_WRITTEN) for position in range(len(prompts))],
             vectors=np.zeros((len(prompts), self.embedder.space.dimensions), np.float32),
             content_keys=[b""] * len(prompts),
         )
-        waiting: asyncio.Queue[tuple[int, SummaryRequest] | None] = asyncio.Queue(maxsize=LOAD_BATCH)
-        arrived: asyncio.Queue[int] = asyncio.Queue()
+        run = _Run(level)
         for position in written:
-            arrived.put_nowait(position)
+            run.arrived.put_nowait(position)
         to_write = [prompt for prompt in prompts if prompt.position not in written]
-        lanes = [self._lane(waiting, arrived, level) for _ in range(self.summarizer.concurrency)]
-        await together(self._feed(to_write, waiting), *lanes, self._embed(arrived, level))
+        lanes = [self._lane(run) for _ in range(self.summarizer.concurrency)]
+        await together(self._feed(to_write, run), *lanes, self._embed(run))
+        if run.failures:
+            raise run.failures[0]
         return level
 
-    async def _feed(self, prompts: Sequence[Prompt], waiting: asyncio.Queue[tuple[int, SummaryRequest] | None]) -> None:
+    async def _feed(self, prompts: Sequence[Prompt], run: _Run) -> None:
         longest_first = sorted(prompts, key=lambda prompt: (-prompt.size, prompt.position))
         for batch in batches([prompt.position for prompt in longest_first], LOAD_BATCH):
             for position, request in zip(batch, await self.load(batch), strict=True):
-                await waiting.put((position, request))
+                await run.waiting.put((position, request))
         for _ in range(self.summarizer.concurrency):
-            await waiting.put(None)
+            await run.waiting.put(None)
 
-    async def _lane(
-        self,
-        waiting: asyncio.Queue[tuple[int, SummaryRequest] | None],
-        arrived: asyncio.Queue[int],
-        level: LevelText,
-    ) -> None:
-        while (item := await waiting.get()) is not None:
+    async def _lane(self, run: _Run) -> None:
+        level = run.level
+        while (item := await run.waiting.get()) is not None:
+            if run.failures:
+                continue
             position, request = item
             began = time.monotonic()
-            summary = await self.summarizer.summarize(request)
+            try:
+                summary = await self.summarizer.summarize(request)
+            except RaptorError as error:
+                run.fail(error)
+                continue
             level.latencies_s.append(time.monotonic() - began)
             level.summaries[position] = summary
             level.usage += summary.usage
-            arrived.put_nowait(position)
+            run.arrived.put_nowait(position)
 
-    async def _embed(self, arrived: asyncio.Queue[int], level: LevelText) -> None:
-        async for positions in full_batches(arrived, len(level.summaries)):
-            keys = [summary_key(self.embedder.space, level.summaries[position]) for position in positions]
-            known = await self.known_vectors(keys)
-            fresh = [place for place, key in enumerate(keys) if key not in known]
-            level.usage += Usage(cache_hits=len(keys) - len(fresh))
-            vectors = dict(known)
-            if fresh:
-                began = time.monotonic()
-                texts = [[level.summaries[positions[place]].text] for place in fresh]
-                answer = await self.embedder.embed(texts, kind="document")
-                level.embed_latencies_s.append(time.monotonic() - began)
-                level.usage += answer.usage
-                vectors |= {keys[place]: vector for place, vector in zip(fresh, answer.vectors, strict=True)}
-            for position, key in zip(positions, keys, strict=True):
-                level.vectors[position] = vectors[key]
-                level.content_keys[position] = key
-            await self.store_vectors([(p, k, vectors[k]) for p, k in zip(positions, keys, strict=True)])
+    async def _embed(self, run: _Run) -> None:
+        async for positions in full_batches(run.arrived, len(run.level.summaries)):
+            try:
+                await self._embed_batch(positions, run.level)
+            except RaptorError as error:
+                run.fail(error)
+                return
             await self.progress(len(positions))
+
+    async def _embed_batch(self, positions: Sequence[int], level: LevelText) -> None:
+        keys = [summary_key(self.embedder.space, level.summaries[position]) for position in positions]
+        known = await self.known_vectors(keys)
+        fresh = [place for place, key in enumerate(keys) if key not in known]
+        looked_up = Usage(cache_hits=len(keys) - len(fresh), cache_misses=len(fresh))
+        self.meter.add(looked_up)
+        level.usage += looked_up
+        vectors = dict(known)
+        if fresh:
+            began = time.monotonic()
+            texts = [[level.summaries[positions[place]].text] for place in fresh]
+            answer = await self.embedder.embed(texts, kind="document")
+            level.embed_latencies_s.append(time.monotonic() - began)
+            level.usage += answer.usage
+            vectors |= {keys[place]: vector for place, vector in zip(fresh, answer.vectors, strict=True)}
+        for position, key in zip(positions, keys, strict=True):
+            level.vectors[position] = vectors[key]
+            level.content_keys[position] = key
+        await self.store_vectors([(p, k, vectors[k]) for p, k in zip(positions, keys, strict=True)])
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the lanes of one level share."""
+
+    level: LevelText
+    waiting: asyncio.Queue[tuple[int, SummaryRequest] | None] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=LOAD_BATCH)
+    )
+    arrived: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
+    failures: list[RaptorError] = field(default_factory=list)
+
+    def fail(self, error: RaptorError) -> None:
+        self.failures.append(error)
+        self.arrived.put_nowait(None)
 
 
 NOT_WRITTEN = Summary(titles=(), text="", meta={}, usage=Usage())
 
 
-async def full_batches(arrived: asyncio.Queue[int], total: int) -> AsyncIterator[list[int]]:
-    """Batches of EMBED_BATCH as the positions arrive, and one of what is left when the last is there."""
+async def full_batches(arrived: asyncio.Queue[int | None], total: int) -> AsyncIterator[list[int]]:
+    """Batches of EMBED_BATCH as the positions arrive, and one of what is left when the last is there; it ends where
+    None arrives."""
     seen = 0
     batch: list[int] = []
     while seen < total:
-        batch.append(await arrived.get())
+        position = await arrived.get()
+        if position is None:
+            return
+        batch.append(position)
         seen += 1
         if len(batch) == EMBED_BATCH or seen == total:
             yield batch

@@ -151,7 +151,7 @@ async def running_worker(
         queue = job_queue(libpq_url(database_url))
         register(queue, worker.runner)
         stop = asyncio.Event()
-        working = asyncio.create_task(work(queue, queue_params(settings), stop))
+        working = asyncio.create_task(work(queue, queue_params(settings), stop, worker.chores))
         try:
             yield
         finally:

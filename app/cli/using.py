@@ -39,6 +39,9 @@ def ingest(
     dataset: DatasetId = "default",
     build_tree: Annotated[bool, typer.Option(help="Build the tree over the dataset.")] = True,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for each document; may be repeated.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="US dollars that each file's indexing and tree may take.")
+    ] = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:
@@ -51,7 +54,9 @@ def ingest(
     if not files:
         raise typer.BadParameter("There is no .md or .markdown file in there.", param_hint="PATHS")
     with service(load_settings(), url, api_key) as client:
-        done = ingest_with_progress(client, console, dataset, files, build_tree=build_tree, tags=tag or [])
+        done = ingest_with_progress(
+            client, console, dataset, files, build_tree=build_tree, tags=tag or [], max_cost=max_cost
+        )
     raise typer.Exit(0 if done else 1)
 
 
@@ -86,6 +91,11 @@ def jobs(
     status: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")] = None,
     cancel: Annotated[bool, typer.Option(help="Cancel the job.")] = False,
     retry: Annotated[bool, typer.Option(help="Take a failed or cancelled job up again.")] = False,
+    max_cost: Annotated[
+        float | None, typer.Option(help="With --retry: US dollars, in place of the job's limit.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="With --retry: tokens, in place of the job's limit.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="With --retry: calls, in place of the job's limit.")] = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:
@@ -97,7 +107,9 @@ def jobs(
         if cancel:
             client.cancel(job_id)
         if retry:
-            job_id = str(client.retry(job_id)["job_id"])
+            limits = {"max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls}
+            given = {name: limit for name, limit in limits.items() if limit is not None}
+            job_id = str(client.retry(job_id, **given)["job_id"])
         console.print_json(data=client.job(job_id))
 
 

@@ -16,6 +16,7 @@ from services.catalog import Catalog
 from services.domain import Lease, TenantId
 from services.errors import ConcurrentChange, DatabaseUnavailable, LeaseLost
 from services.store import Datasets, Documents, Jobs, Search, Trees, Vectors
+from services.usage import Ledger
 
 # SQLSTATEs by what the caller can do about them.
 CONCURRENT = {
@@ -44,6 +45,7 @@ class Repositories:
     jobs: Jobs
     search: Search
     catalog: Catalog
+    ledger: Ledger
 
 
 BindRepositories = Callable[[AsyncConnection, TenantId], Repositories]
@@ -60,6 +62,7 @@ class SqlUnitOfWork:
     jobs: Jobs
     search: Search
     catalog: Catalog
+    ledger: Ledger
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class SqlUnitOfWork:
         self.datasets, self.documents, self.vectors = bound.datasets, bound.documents, bound.vectors
         self.trees, self.jobs = bound.trees, bound.jobs
         self.search, self.catalog = bound.search, bound.catalog
+        self.ledger = bound.ledger
         return self
 
     async def __aexit__(

@@ -82,6 +82,13 @@ class ServiceClient:
     def rebuild(self, dataset_id: str, **options: Any) -> dict[str, Any]:
         return self._data("POST", f"/v1/datasets/{dataset_id}/rebuild", json=options)
 
+    def estimate(self, dataset_id: str, **options: Any) -> dict[str, Any]:
+        """What an ingest of `documents`, or without them a rebuild, would cost."""
+        return self._data("POST", f"/v1/datasets/{dataset_id}/estimate", json=options)
+
+    def usage(self, **options: Any) -> dict[str, Any]:
+        return self._data("GET", "/v1/usage", params=options)
+
     def dataset(self, dataset_id: str) -> dict[str, Any]:
         return self._data("GET", f"/v1/datasets/{dataset_id}")
 
@@ -112,8 +119,8 @@ class ServiceClient:
     def cancel(self, job_id: str) -> dict[str, Any]:
         return self._data("POST", f"/v1/jobs/{job_id}/cancel")
 
-    def retry(self, job_id: str) -> dict[str, Any]:
-        return self._data("POST", f"/v1/jobs/{job_id}/retry")
+    def retry(self, job_id: str, **budget: float) -> dict[str, Any]:
+        return self._data("POST", f"/v1/jobs/{job_id}/retry", json=budget)
 
     def wait_for(self, job_id: str, *, timeout_s: float = 3600.0, poll_s: float = 0.2) -> dict[str, Any]:
         """The job once it has ended, however it did. Raises TimeoutError."""

@@ -144,15 +144,9 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
 
 
 def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
-    try:
-        data = body.text.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest("`text` holds half of a surrogate pair.", field="text") from None
-    if len(data) > limits.max_upload_bytes:
-        raise FileTooLarge(limit=limits.max_upload_bytes)
     return Upload(
         dataset_id=checked_dataset_id(body.dataset_id, body.database_id, header),
-        data=data,
+        data=data_of(body.text, limits.max_upload_bytes),
         doc_id=checked_doc_id(body.doc_id),
         source=checked_text("source", body.source, 2_000) if body.source else None,
         tags=checked_tags(body.tags),
@@ -165,6 +159,17 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         keys=keys,
         budget=Budget(body.max_cost, body.max_tokens, body.max_calls),
     )
+
+
+def data_of(text: str, limit: int) -> bytes:
+    """A document's text out of JSON as the bytes of a file. Raises InvalidRequest, FileTooLarge."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("`text` holds half of a surrogate pair.", field="text") from None
+    if len(data) > limit:
+        raise FileTooLarge(limit=limit)
+    return data
 
 
 def form_from(fields: FormData) -> IngestForm:

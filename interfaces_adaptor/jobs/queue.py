@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -39,6 +40,15 @@ class QueueParams:
     shutdown_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What every worker does at its start and every so often: it has to bear being done by several at once."""
+
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+
 def job_queue(database_url: str) -> App:
     """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
     connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
@@ -65,8 +75,30 @@ def register(app: App, runner: JobRunner) -> None:
                 raise
 
 
-async def work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
-    """Runs jobs until `stop` is set. A worker that loses its database ends itself; this starts the next one."""
+async def work(app: App, params: QueueParams, stop: asyncio.Event, chores: Sequence[Chore] = ()) -> None:
+    """Runs jobs, and chores beside them, until `stop` is set. A worker that loses its database ends itself; this starts
+    the next one."""
+    repeated = [asyncio.create_task(_repeat(chore)) for chore in chores]
+    try:
+        await _work(app, params, stop)
+    finally:
+        for task in repeated:
+            task.cancel()
+        await asyncio.gather(*repeated, return_exceptions=True)
+
+
+async def _repeat(chore: Chore) -> None:
+    while True:
+        try:
+            done = await chore.do()
+            logger.info("chore done", extra={"chore": chore.name, "done": done})
+        except Exception:
+            # The boundary of a chore: it has its next turn, and jobs go on meanwhile.
+            logger.exception("chore failed", extra={"chore": chore.name})
+        await asyncio.sleep(chore.every_s)
+
+
+async def _work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
     while not stop.is_set():
         worker = asyncio.create_task(_run_worker(app, params))
         rescue = asyncio.create_task(_rescue_for_ever(app, params))

@@ -9,6 +9,7 @@ from interfaces_adaptor.repositories.catalog import SqlCatalog
 from interfaces_adaptor.repositories.datasets import SqlDatasets
 from interfaces_adaptor.repositories.documents import SqlDocuments
 from interfaces_adaptor.repositories.jobs import SqlJobs
+from interfaces_adaptor.repositories.ledger import SqlLedger
 from interfaces_adaptor.repositories.search import SqlSearch
 from interfaces_adaptor.repositories.trees import SqlTrees
 from interfaces_adaptor.repositories.vectors import SqlVectors
@@ -25,4 +26,5 @@ def repositories_for(connection: AsyncConnection, tenant: TenantId) -> Repositor
         jobs=SqlJobs(connection, tenant),
         search=SqlSearch(connection, tenant),
         catalog=SqlCatalog(connection, tenant),
+        ledger=SqlLedger(connection, tenant),
     )

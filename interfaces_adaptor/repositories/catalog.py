@@ -34,7 +34,7 @@ DOCUMENT = """
 DATASET = """
     select s.*, coalesce(n.documents, 0) as documents, coalesce(n.chunks, 0) as chunks,
         coalesce(n.outside, 0) as outside, coalesce(v.total, 0) as total, coalesce(v.embedded, 0) as embedded,
-        coalesce(v.running, 0) as running, f.error, coalesce(u.usage, '{}'::jsonb) as usage
+        coalesce(v.running, 0) as running, f.error, to_jsonb(u) as usage
     from datasets s
     left join lateral (
         select count(*) as documents, sum(v.chunk_count) as chunks,
@@ -65,11 +65,12 @@ DATASET = """
         order by j.created_at desc limit 1
     ) f on true
     left join lateral (
-        select jsonb_object_agg(k, total) as usage from (
-            select k, sum((x.value)::numeric) as total
-            from jobs j cross join lateral jsonb_each_text(j.usage) as x (k, value)
-            where j.tenant_id = s.tenant_id and j.dataset_id = s.dataset_id group by k
-        ) sums
+        select coalesce(sum(calls), 0) as calls, coalesce(sum(input_tokens), 0) as input_tokens,
+            coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cached_tokens), 0) as cached_tokens,
+            coalesce(sum(cache_hits), 0) as cache_hits, coalesce(sum(cost), 0) as cost
+        from usage_ledger l
+        where l.tenant_id = s.tenant_id and l.dataset_id = s.dataset_id
+            and l.day >= (s.created_at at time zone 'utc')::date
     ) u on true
     where s.tenant_id = :tenant
 """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
 from interfaces_adaptor.repositories.rows import TenantRows, as_json
-from services.domain import Job, JobStatus, JsonObject, Lease
+from services.domain import Job, JobStatus, JsonObject, Lease, Usage
 from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflict
 from services.store import NewJob
 
@@ -43,9 +44,9 @@ class SqlJobs(TenantRows):
         await self._enqueue(job_id, 0.0)
         return job_id
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, budget: JsonObject | None = None) -> UUID:
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
         job_id = uuid.uuid4()
-        params = {"at_once": at_once, **({"budget": dict(budget)} if budget else {})}
+        params = {"at_once": at_once, **(limits or {})}
         added = await self.first(
             """
             insert into jobs (tenant_id, job_id, dataset_id, job_type, status, stage, params)
@@ -69,15 +70,15 @@ class SqlJobs(TenantRows):
         )
         if waiting is None:
             # It was claimed between the two statements: what it does not hold yet, the next one will.
-            return await self.request_build(dataset_id, at_once=at_once, budget=budget)
-        if budget:
+            return await self.request_build(dataset_id, at_once=at_once, limits=limits)
+        if limits:
             await self.execute(
                 """
-                update jobs set params = params || jsonb_build_object('budget', cast(:budget as jsonb))
+                update jobs set params = params || cast(:limits as jsonb)
                 where tenant_id = :tenant and job_id = :job and status = 'queued'
                 """,
                 job=waiting["job_id"],
-                budget=as_json(dict(budget)),
+                limits=as_json(dict(limits)),
             )
         if at_once:
             await self.execute(
@@ -269,7 +270,7 @@ class SqlJobs(TenantRows):
         await self.execute("select procrastinate_cancel_job_v1(:queued, true, false)", queued=row["queue_job_id"])
         await self._end_with(job_id, row, "cancelled", JobCancelled().as_json())
 
-    async def retry(self, job_id: UUID) -> UUID:
+    async def retry(self, job_id: UUID, budget: JsonObject) -> UUID:
         job = await self.get(job_id)
         if job.status not in ("failed", "cancelled"):
             raise VersionConflict(f"The job is {job.status}: only a failed or cancelled one is tried again.")
@@ -288,14 +289,20 @@ class SqlJobs(TenantRows):
                 """,
                 dataset=job.dataset_id,
             )
-            return await self.request_build(job.dataset_id, at_once=True)
+            before, used = Usage(**job.params.get("spent", {})), Usage(**job.usage)
+            limits = {**job.params.get("budget", {}), **budget}
+            return await self.request_build(
+                job.dataset_id, at_once=True, limits={"budget": limits, "spent": asdict(before + used)}
+            )
         await self.execute(
             """
             update jobs set status = 'queued', stage = 'queued', progress = 0, attempts = 0, error = null,
-                awaits_revision = null, finished_at = null, updated_at = now()
+                awaits_revision = null, finished_at = null, updated_at = now(),
+                params = jsonb_set(params, '{budget}', coalesce(params -> 'budget', '{}') || cast(:budget as jsonb))
             where tenant_id = :tenant and job_id = :job
             """,
             job=job_id,
+            budget=as_json(dict(budget)),
         )
         await self.execute(
             """

@@ -104,6 +104,15 @@ class SqlVectors(TenantRows):
         )
         return {row["content_key"]: row["v"].to_numpy() for row in rows}
 
+    async def stored(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
+        rows = await self.all(
+            "select distinct content_key from embeddings"
+            " where tenant_id = :tenant and content_key = any(:keys) and model = :model",
+            keys=list(keys),
+            model=space.name,
+        )
+        return {row["content_key"] for row in rows}
+
     async def of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
         for block in batches(chunk_ids, BLOCK):
             rows = await self.all(

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 import numpy as np
 
 from services.clustering.canonical import Canonical, refuse_invalid_vectors
 from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams
+from services.clustering.matrix import IntArray
 from services.clustering.windows import as_group, join_lone, stretches, windows
+
+
+def document_windows(
+    along: IntArray, documents: Sequence[str], cost: IntArray, params: GroupingParams
+) -> Iterator[IntArray]:
+    """The groups: `along` are nodes in reading order, `documents` those that they belong to."""
+    for document in join_lone(stretches(along, documents)):
+        yield from windows(document, cost, params.window, params.token_budget)
 
 
 async def group(frontier: Frontier, params: GroupingParams, compute: Compute) -> Grouping:
@@ -22,9 +32,5 @@ async def group(frontier: Frontier, params: GroupingParams, compute: Compute) ->
     level = Canonical.of(frontier, params)
     along = np.argsort(level.reading)
     documents = [frontier.order[position][0] for position in level.positions[along]]
-    groups = [
-        as_group(window)
-        for document in join_lone(stretches(along, documents))
-        for window in windows(document, level.cost, params.window, params.token_budget)
-    ]
+    groups = [as_group(window) for window in document_windows(along, documents, level.cost, params)]
     return level.grouping(groups, seconds={"windows": perf_counter() - started})

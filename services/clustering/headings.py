@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -26,17 +26,21 @@ async def group(frontier: Frontier, params: GroupingParams, compute: Compute) ->
     started = perf_counter()
     level = Canonical.of(frontier, params)
     labels = [(frontier.order[p][0], *frontier.paths[p]) for p in level.positions.tolist()]
+    groups = [as_group(window) for window in section_windows(np.argsort(level.reading), labels, level.cost, params)]
+    return level.grouping(groups, seconds={"sections": perf_counter() - started})
+
+
+def section_windows(
+    along: IntArray, labels: Sequence[tuple[str, ...]], cost: IntArray, params: GroupingParams
+) -> Iterator[IntArray]:
+    """The groups: `along` are nodes in reading order, `labels` the heading paths of all nodes under their documents."""
     size, budget = 2 * params.window, params.token_budget
 
     def fits(section: IntArray) -> bool:
-        return len(section) <= size and bool(level.cost[section].sum() <= budget)
+        return len(section) <= size and bool(cost[section].sum() <= budget)
 
-    groups = [
-        as_group(window)
-        for section in sections(np.argsort(level.reading), labels, 0, fits)
-        for window in windows(section, level.cost, size, budget)
-    ]
-    return level.grouping(groups, seconds={"sections": perf_counter() - started})
+    for section in sections(along, labels, 0, fits):
+        yield from windows(section, cost, size, budget)
 
 
 def sections(

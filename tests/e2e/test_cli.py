@@ -50,6 +50,21 @@ def test_commands_use_the_running_service(tmp_path: Path) -> None:
         assert url in examined.stdout
 
 
+def test_costs_are_told_before_and_after(tmp_path: Path) -> None:
+    folder = shelf(tmp_path)
+    models = ("--summary-llm", "deepseek", "--embedding-model", "voyage/voyage-context-3")
+    with serving(tmp_path):
+        expected = run(tmp_path, "estimate", str(folder), *models)
+        assert expected.returncode == 0, expected.stderr
+        assert f"{len(TOPICS)} documents (0 unchanged)" in expected.stdout
+        assert "deepseek/deepseek-v4-flash" in expected.stdout
+        used = run(tmp_path, "usage", "--group-by", "model")
+        assert used.returncode == 0, used.stderr
+        assert "0.0000" in used.stdout
+        purged = run(tmp_path, "purge", "--days", "0")
+        assert "0 stored answers removed." in purged.stdout
+
+
 def test_what_is_refused_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     folder = shelf(tmp_path)
     (folder / "empty.md").write_text("   ")

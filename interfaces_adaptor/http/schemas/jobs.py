@@ -77,6 +77,16 @@ class RebuildBody(ByokFields):
     max_calls: int | None = None
 
 
+class RetryBody(ByokFields):
+    """Limits that take the place of the job's own; what the job used before counts. Keys have to be brought anew."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+
+
 class PartOut(BaseModel):
     ok: bool
     detail: str

@@ -1,0 +1,152 @@
+"""`python -m bench.estimate [FOLDER …]`: estimates against the bills of a fake provider, over folders of the corpora.
+
+Each folder is estimated, ingested and built as a dataset of its own, with voyage-context-3 and deepseek-v4-flash as the
+fake provider plays them; its bill is what the provider itself counted in between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import lzma
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.corpora import CorpusMissing, Source, shared_data
+from bench.serving import served
+from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from interfaces_adaptor.clients.service_client import ServiceClient
+
+# Corpus, and how many parts of a path make a folder of it.
+TREES = {"md-small": 0, "md-medium": 3, "md-multilingual": 2}
+SETS = ("mdspans", "squality", "qmsum")
+CHARACTERS = (20_000, 1_300_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    name: str
+    sources: list[Source]
+
+    @property
+    def characters(self) -> int:
+        return sum(len(source.markdown) for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Tokens in and out together, calls and dollars: as estimated and as billed."""
+
+    folder: str
+    documents: int
+    chunks: int
+    summaries: tuple[int, int]
+    calls: tuple[int, int]
+    tokens: tuple[int, int]
+    cost: tuple[float, float]
+
+    def __str__(self) -> str:
+        def apart(pair: tuple[float, float]) -> str:
+            return f"{pair[0] / pair[1] - 1:+.1%}"
+
+        return (
+            f"| `{self.folder}` | {self.documents} | {self.chunks} | {self.summaries[0]} | {self.summaries[1]}"
+            f" | {self.calls[0]} | {self.calls[1]} | {self.tokens[0]:,} | {self.tokens[1]:,} | {apart(self.tokens)}"
+            f" | {self.cost[0]:.4f} | {self.cost[1]:.4f} | {apart(self.cost)} |"
+        )
+
+
+HEAD = (
+    "| folder | documents | chunks | summaries expected | built | calls expected | made | tokens expected | billed"
+    " | apart | dollars expected | booked | apart |\n|" + " --- |" * 13
+)
+
+
+def folders() -> Iterator[Folder]:
+    """Raises CorpusMissing."""
+    for corpus, depth in TREES.items():
+        found: dict[str, list[Source]] = defaultdict(list)
+        for row in rows(corpus, "files.jsonl.xz"):
+            parts = row["path"].split("/")[:-1][:depth]
+            found["/".join([corpus, *parts])].append(Source(row["path"], row["markdown"]))
+        yield from (Folder(name, sources) for name, sources in sorted(found.items()))
+    for corpus in SETS:
+        documents = [Source(f"{row['doc_id']}.md", row["markdown"]) for row in rows(corpus, "docs.jsonl.gz")]
+        yield Folder(corpus, documents[: max(2, len(documents) // 5)])
+
+
+def rows(corpus: str, file_name: str) -> Iterator[dict[str, Any]]:
+    path = shared_data() / corpus / file_name
+    if not path.is_file():
+        raise CorpusMissing(f"{path} is not here; RAPTOR_SHARED_DATA names the folder that holds the corpora")
+    unpack = lzma.decompress if path.suffix == ".xz" else gzip.decompress
+    yield from map(json.loads, unpack(path.read_bytes()).decode().splitlines())
+
+
+def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folder) -> Outcome:
+    dataset = folder.name.replace("/", "_")
+    documents = [{"text": source.markdown, "source": source.path} for source in folder.sources]
+    expected = client.estimate(dataset, documents=documents)
+    before = provider.stats()
+    jobs = [
+        client.ingest(dataset, "file.md", source.markdown.encode(), source=source.path, build_tree="false")["job_id"]
+        for source in folder.sources
+    ]
+    usages = [ended(client, job) for job in jobs]
+    build = client.rebuild(dataset)["job_id"]
+    usages.append(ended(client, build))
+    after = provider.stats()
+    total = expected["total"]
+    return Outcome(
+        folder=folder.name,
+        documents=len(documents),
+        chunks=expected["chunks"],
+        summaries=(sum(level["summaries"] for level in expected["levels"]), client.job(build)["result"]["summaries"]),
+        calls=(total["calls"], after["calls"] - before["calls"]),
+        tokens=(
+            total["input_tokens"] + total["output_tokens"],
+            after["tokens"]["total"] - before["tokens"]["total"],
+        ),
+        cost=(total["cost"], sum(usage["cost"] for usage in usages)),
+    )
+
+
+def ended(client: ServiceClient, job_id: str) -> dict[str, Any]:
+    job = client.wait_for(job_id)
+    assert job["status"] == "succeeded", job["error"]
+    usage: dict[str, Any] = job["usage"]
+    return usage
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="*", help="names as the table shows them; left out: all of a middling size")
+    wanted = parser.parse_args().folder
+    try:
+        chosen = [
+            folder
+            for folder in folders()
+            if folder.name in wanted or (not wanted and CHARACTERS[0] <= folder.characters <= CHARACTERS[1])
+        ]
+    except CorpusMissing as error:
+        parser.exit(1, f"{error}\n")
+    with running_fake_provider() as provider, tempfile.TemporaryDirectory() as place:
+        settings = {
+            "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
+            "RAPTOR_VOYAGE_API_KEY": "fake-voyage",
+            "RAPTOR_DEEPSEEK_API_KEY": "fake-deepseek",
+            "RAPTOR_TREE_DEBOUNCE_SECONDS": "0",
+        }
+        with served(Path(place), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
+            print(HEAD)
+            for folder in chosen:
+                print(measured(client, provider, folder), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What work will cost, and what it did cost."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+
+from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
+from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
+from interfaces_adaptor.http.keys import keys_of
+from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.estimate import EstimateBody, EstimateOut
+from interfaces_adaptor.http.schemas.usage import UsageItem, UsageOut, UsagePage
+from services.errors import InvalidRequest
+from services.estimate_cost import EstimateRequest
+from services.ingest_document import Upload
+from services.usage import GroupBy, UsageFilter
+
+router = APIRouter(prefix="/v1", tags=["costs"])
+
+
+@router.post(
+    "/datasets/{dataset_id}/estimate",
+    response_model=Answer[EstimateOut],
+    summary="What an ingest or a rebuild would cost; nothing is spent",
+)
+async def estimate(
+    request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: EstimateBody | None = None
+) -> Any:
+    """The dataset need not exist. Chunks are counted, the tree above them is expected; what is known is free."""
+    body = body or EstimateBody()
+    limits: IngestLimits = request.app.state.ingest_limits
+    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap)
+    dataset_id = checked_dataset_id(dataset_id, None, None)
+    uploads = [
+        Upload(
+            dataset_id=dataset_id,
+            data=data_of(document.text, limits.max_upload_bytes),
+            doc_id=checked_doc_id(document.doc_id),
+            source=checked_text("source", document.source, 2_000) if document.source else None,
+            file_name=checked_file_name(document.file_name) if document.file_name else None,
+            chunking=chunking,
+        )
+        for document in body.documents
+    ]
+    asked = EstimateRequest(
+        dataset_id=dataset_id,
+        uploads=uploads,
+        changes=dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {}),
+        embedding_model=body.embedding_model,
+        build_tree=body.build_tree,
+        keys=keys_of(request, body),
+    )
+    return Answer(data=EstimateOut.of(dataset_id, await services.estimator.estimate(tenant, asked)))
+
+
+@router.get("/usage", response_model=Answer[UsagePage], summary="What was used and what it cost")
+async def usage(
+    services: ServicesOf,
+    tenant: TenantOf,
+    group_by: Annotated[GroupBy, Query()] = "day",
+    dataset_id: Annotated[str | None, Query(max_length=200)] = None,
+    job_id: Annotated[UUID | None, Query()] = None,
+    since: Annotated[date | None, Query(description="First day, UTC.")] = None,
+    until: Annotated[date | None, Query(description="Last day, UTC.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
+    """The tenant's own; `total` is that of all groups, on this page or not. It outlives the datasets and jobs that it
+    names."""
+    if since is not None and until is not None and since > until:
+        raise InvalidRequest("`since` has to be a day before `until`, or the same.", field="since")
+    wanted = UsageFilter(dataset_id, job_id.hex if job_id is not None else None, since, until)
+    after = position_of(cursor, str)
+    async with services.open_unit_of_work(tenant, snapshot=True) as work:
+        found = await work.ledger.grouped(wanted, group_by, after, limit)
+        total = await work.ledger.total(wanted)
+    last = [found[-1].key] if len(found) == limit else None
+    return Answer(
+        data=UsagePage(
+            group_by=group_by,
+            since=since,
+            until=until,
+            total=UsageOut.of(total),
+            items=[UsageItem.of_entry(entry) for entry in found],
+            next_cursor=cursor_after(last),
+        )
+    )

@@ -1,0 +1,54 @@
+"""The ledger as it is shown."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel
+
+from interfaces_adaptor.http.schemas.envelope import Page
+from services.domain import Usage
+from services.usage import UsageEntry
+
+
+class UsageOut(BaseModel):
+    """`cost` in US dollars, by the prices of the day of each call. `cached_tokens` are those of the input that the
+    provider had seen before; `cache_hits` are answers that were paid for earlier, and free."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_hits: int
+    cost: float
+
+    @classmethod
+    def of(cls, used: Usage) -> UsageOut:
+        return cls(**figures(used))
+
+
+class UsageItem(UsageOut):
+    key: str
+
+    @classmethod
+    def of_entry(cls, entry: UsageEntry) -> UsageItem:
+        return cls(key=entry.key, **figures(entry.used))
+
+
+class UsagePage(Page[UsageItem]):
+    group_by: Literal["day", "dataset", "job", "stage", "model"]
+    since: date | None
+    until: date | None
+    total: UsageOut
+
+
+def figures(used: Usage) -> dict[str, float]:
+    return {
+        "calls": used.calls,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "cached_tokens": used.cached_tokens,
+        "cache_hits": used.cache_hits,
+        "cost": round(used.cost, 6),
+    }

@@ -1,0 +1,204 @@
+"""What an ingest or a rebuild will cost: the real chunks of the given texts, what is known of them already, and the
+tree that will probably stand on them. Nothing is called, nothing is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from services.build_tree import fingerprint_of
+from services.chunking import CHUNKERS
+from services.cost import Errand, Keys
+from services.domain import Dataset, EmbeddingSpace, JsonObject, Leaf, TenantId, Usage
+from services.errors import DatasetNotFound
+from services.estimate import Leaves, LevelEstimate, Line, expected_levels, line_of, tree_lines
+from services.index_document import embedded_text, embedded_together, to_embed
+from services.ingest_document import Upload, same_processing
+from services.ports import EmbedderTerms, Models, Reader
+from services.store import OpenUnitOfWork, UnitOfWork
+from services.tree_params import AUTO, TreeParams
+from utils.tokens import estimate_tokens
+
+Texts = Sequence[tuple[tuple[str, ...], str]]  # heading path and text of each chunk of a document
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRequest:
+    """`uploads` as they would be ingested; none: a rebuild of what the dataset holds. `changes` are tree parameters as
+    a rebuild takes them; `embedding_model` is another than the dataset's, or that of a dataset to be made."""
+
+    dataset_id: str
+    uploads: Sequence[Upload] = ()
+    changes: JsonObject = field(default_factory=dict)
+    embedding_model: str | None = None
+    build_tree: bool = True
+    keys: Keys = field(default_factory=Keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """`documents` that were given, `unchanged` of them; `chunks` of the dataset as it will be, `new_chunks` of them to
+    be indexed. `tree` is `unchanged` where the live one stays, `none` where none is wanted."""
+
+    dataset_exists: bool
+    documents: int
+    unchanged: int
+    chunks: int
+    new_chunks: int
+    embedding_model: str
+    summary_llm: str
+    tree: Literal["built", "unchanged", "none"]
+    levels: Sequence[LevelEstimate]
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """An upload cut as it would be when it is ingested."""
+
+    upload: Upload
+    checksum: str
+    texts: Texts
+
+
+@dataclass(slots=True)
+class Draft:
+    """The dataset as it will be: leaves that are there, and by document the texts that are to be embedded."""
+
+    kept: list[Leaf] = field(default_factory=list)
+    new: dict[str, Texts] = field(default_factory=dict)
+    unchanged: int = 0
+
+    @property
+    def new_chunks(self) -> int:
+        return sum(map(len, self.new.values()))
+
+    def leaves(self) -> Leaves:
+        rows = [((leaf.document, leaf.idx), leaf.heading_path, leaf.token_cnt) for leaf in self.kept]
+        for document, texts in self.new.items():
+            rows += [((document, idx), path, estimate_tokens(text)) for idx, (path, text) in enumerate(texts)]
+        rows.sort(key=lambda row: row[0])
+        return Leaves(
+            documents=[place[0] for place, _, _ in rows],
+            paths=[path for _, path, _ in rows],
+            tokens=np.array([tokens for _, _, tokens in rows], np.int64),
+        )
+
+
+class CostEstimator:
+    def __init__(self, open_unit_of_work: OpenUnitOfWork, reader: Reader, models: Models, params: TreeParams) -> None:
+        self._open = open_unit_of_work
+        self._reader = reader
+        self._models = models
+        self._params = params
+
+    async def estimate(self, tenant: TenantId, request: EstimateRequest) -> Estimate:
+        """Raises DatasetNotFound where neither texts nor a dataset are given, UnknownModel, InvalidRequest,
+        InvalidEncoding, EmptyDocument."""
+        errand = Errand(tenant, request.dataset_id, keys=request.keys)
+        chunked = await asyncio.to_thread(lambda: [self._chunked(upload) for upload in request.uploads])
+        async with self._open(tenant, snapshot=True) as work:
+            dataset = await dataset_or_none(work, request)
+            space = self._space(dataset, request, errand)
+            draft = await drafted(work, dataset, space, chunked)
+            terms = self._models.embedder_terms(space)
+            embedding = await embedded(work, terms, space, draft.new.values())
+            live = await work.trees.live(request.dataset_id) if dataset is not None else None
+        params = self._tree_params(dataset, request, errand)
+        stays = dataset is not None and live is not None and not draft.new
+        if stays and dataset is not None and live is not None:
+            stays = live.fingerprint == fingerprint_of(dataset, params, draft.kept)
+        levels = [] if stays or not request.build_tree else expected_levels(draft.leaves(), params)
+        summaries = self._models.chat_terms(params.summary_llm)
+        return Estimate(
+            dataset_exists=dataset is not None,
+            documents=len(request.uploads),
+            unchanged=draft.unchanged,
+            chunks=len(draft.kept) + draft.new_chunks,
+            new_chunks=draft.new_chunks,
+            embedding_model=space.name,
+            summary_llm=self._models.resolve_chat(params.summary_llm).name,
+            tree="built" if levels else "unchanged" if stays and request.build_tree else "none",
+            levels=levels,
+            lines=[*embedding, *tree_lines(levels, summaries, terms.terms)],
+        )
+
+    def _chunked(self, upload: Upload) -> Chunked:
+        text, chunking = self._reader.read(upload.data).text, upload.chunking
+        spans = CHUNKERS[chunking.chunker](text, size=chunking.size, overlap=chunking.overlap)
+        texts = [(span.heading_path, text[span.start : span.end]) for span in spans]
+        return Chunked(upload, hashlib.sha256(upload.data).hexdigest(), texts)
+
+    def _space(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> EmbeddingSpace:
+        if request.embedding_model is not None:
+            return self._models.space(request.embedding_model)
+        return dataset.space if dataset is not None else self._models.default_space(errand)
+
+    def _tree_params(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> TreeParams:
+        settings = dataset.settings if dataset is not None else {}
+        params = self._params.changed({**settings, **request.changes})
+        if params.summary_llm == AUTO:
+            return replace(params, summary_llm=self._models.default_chat(errand))
+        return params
+
+
+async def dataset_or_none(work: UnitOfWork, request: EstimateRequest) -> Dataset | None:
+    try:
+        return await work.datasets.get(request.dataset_id)
+    except DatasetNotFound:
+        if not request.uploads:
+            raise
+        return None
+
+
+async def drafted(
+    work: UnitOfWork, dataset: Dataset | None, space: EmbeddingSpace, documents: Sequence[Chunked]
+) -> Draft:
+    """What an ingest of the documents would make of the dataset. In another space than the dataset's all that it
+    holds is embedded anew."""
+    draft, replaced = Draft(), set[str]()
+    for number, document in enumerate(documents):
+        identity = document.upload.identity
+        stored = await work.documents.find(dataset.dataset_id, identity) if dataset and identity else None
+        if stored is not None and not stored.deleted:
+            if same_processing(stored, document.upload, document.checksum, space.name):
+                draft.unchanged += 1
+                continue
+            replaced.add(stored.doc_id)
+        draft.new[identity or f"new:{number}"] = document.texts
+    if dataset is None:
+        return draft
+    leaves, _ = await work.trees.build_set(dataset.dataset_id)
+    draft.kept = [leaf for leaf in leaves if leaf.doc_id not in replaced]
+    if space != dataset.space:
+        texts = await work.trees.leaf_texts([leaf.chunk_id for leaf in draft.kept])
+        for document_name, of_document in groupby(draft.kept, key=lambda leaf: leaf.document):
+            draft.new[document_name] = [(leaf.heading_path, texts[leaf.chunk_id]) for leaf in of_document]
+        draft.kept = []
+    return draft
+
+
+async def embedded(
+    work: UnitOfWork, terms: EmbedderTerms, space: EmbeddingSpace, documents: Iterable[Texts]
+) -> list[Line]:
+    """What the embedding of the documents takes, as `DocumentIndexer` goes about it; nothing for a built-in model."""
+    if terms.terms is None:
+        return []
+    used = Usage()
+    for document in documents:
+        texts = [embedded_text(path, text) for path, text in document]
+        units = terms.units(texts)
+        keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
+        stored = await work.vectors.stored(list(keys.values()), space)
+        missing = to_embed(units, {position for position, key in keys.items() if key in stored})
+        for together in embedded_together(missing, units):
+            sent = [[texts[position] for position in positions] for positions in together]
+            tokens = sum(estimate_tokens(text) for part in sent for text in part)
+            used += Usage(calls=terms.calls(sent), input_tokens=tokens)
+    return [line_of("embed", terms.terms, used, rounds=used.calls)] if used.calls else []
