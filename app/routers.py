@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from interfaces_adaptor.http import api_docs, datasets, documents, ingest, jobs, retrieval, status
+from interfaces_adaptor.http import answer, api_docs, datasets, documents, embeddings, ingest, jobs, retrieval, status
 
 ROUTERS: list[APIRouter] = [
     ingest.router,
     documents.router,
     datasets.router,
     retrieval.router,
+    answer.router,
+    embeddings.router,
     jobs.router,
     status.router,
     api_docs.router,

@@ -21,12 +21,12 @@ from infra.retrying import RetryPolicy
 from services.cost import Errand
 from services.domain import EmbeddingSpace
 from services.errors import UnknownModel
+from services.extractive import NAME as EXTRACTIVE
 from services.ports import ChatModel, Compute, Embedder, Reranker, ResolvedModel, Summarizer
 from services.summarize import ChatSummarizer
 from services.tree_params import AUTO
 
 BUILTIN = "builtin"
-EXTRACTIVE = "builtin/extractive"
 
 
 @dataclass(frozen=True, slots=True)
