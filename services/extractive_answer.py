@@ -69,9 +69,7 @@ def _candidates(
             shared = asked & set(words(sentence.shown))
             if sentence.kind not in _QUOTABLE or not shared:
                 continue
-            share = sum(weight[term] for term in shared) + _TITLE_WEIGHT * sum(
-                weight[term] for term in titles - shared
-            )
+            share = sum(weight[term] for term in shared) + _TITLE_WEIGHT * sum(weight[term] for term in titles - shared)
             # Among equals the text that retrieval puts first.
             score = share / total * (1 - 0.01 * min(source, 20))
             found.append(_Candidate(Quote(source, sentence.shown), frozenset(shared), score))

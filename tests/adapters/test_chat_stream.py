@@ -53,9 +53,7 @@ async def ledger(container: Container) -> dict[str, Any]:
 
 async def open_calls(container: Container) -> int:
     async with container.engine.connect() as connection:
-        return int(
-            await connection.scalar(text("select count(*) from provider_calls where finished_at is null")) or 0
-        )
+        return int(await connection.scalar(text("select count(*) from provider_calls where finished_at is null")) or 0)
 
 
 async def test_the_parts_are_the_answer_and_it_is_paid_once(container: Container, tenant: TenantId) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,15 +42,20 @@ def test_a_marker_belongs_to_the_sentence_before_it(answer: str, claims: list[tu
 
 def test_a_claim_says_where_it_stands_with_its_markers() -> None:
     answer = "A ship has one [1]. It is heavy. [2]"
-    assert [answer[claim.start : claim.end] for claim in claims_of(answer)] == ["A ship has one [1].", "It is heavy. [2]"]
+    assert [answer[claim.start : claim.end] for claim in claims_of(answer)] == [
+        "A ship has one [1].",
+        "It is heavy. [2]",
+    ]
 
 
-@given(st.lists(st.sampled_from(["It holds [1]. ", "Heavy[2][3]. ", "So. [4] ", "And\n", "锚【5】。", "[", "] ", "a [1"])))
+@given(
+    st.lists(st.sampled_from(["It holds [1]. ", "Heavy[2][3]. ", "So. [4] ", "And\n", "锚【5】。", "[", "] ", "a [1"]))
+)
 def test_an_answer_in_parts_gives_the_claims_in_order_and_none_twice(parts: list[str]) -> None:
     reader = ClaimReader()
     answer = "".join(parts)
     claims = [claim for letter in answer for claim in reader.feed(letter)] + reader.rest()
-    assert all(before.end <= after.start for before, after in zip(claims, claims[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(claims))
     numbers = [number for claim in claims for number in claim.numbers]
     assert set(numbers) == {number for claim in claims_of(answer) for number in claim.numbers}
 
