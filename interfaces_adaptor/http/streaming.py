@@ -116,6 +116,9 @@ class EventStream(Response):
         first: tuple[str, Mapping[str, Any]],
         media_type: str,
         failed: Callable[[Exception], tuple[str, Mapping[str, Any]]],
+        *,
+        quiet_s: float = QUIET_S,
+        send_s: float = SEND_S,
     ) -> None:
         super().__init__(media_type=media_type, headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -123,11 +126,13 @@ class EventStream(Response):
         self._first = first
         self._encode = ENCODINGS[media_type]
         self._failed = failed
+        self._quiet_s = quiet_s
+        self._send_s = send_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(hang_up(receive))
         try:
-            async with asyncio.timeout(SEND_S):
+            async with asyncio.timeout(self._send_s):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await self._send(send, self._encode(*self._first))
             await self._send_rest(send, gone)
@@ -142,29 +147,27 @@ class EventStream(Response):
         try:
             while True:
                 coming = coming or asyncio.create_task(self._relay.next())
-                await asyncio.wait({coming, gone}, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({coming, gone}, timeout=self._quiet_s, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     return
                 if not coming.done():
                     await self._send(send, KEEPALIVE_COMMENT if self.media_type == SSE else b"\n")
                     continue
-                event = self._result(coming)
-                coming = None
+                done, coming = coming, None
+                if (error := done.exception()) is not None:
+                    if not isinstance(error, Exception):
+                        raise error
+                    await self._send(send, self._encode(*self._failed(error)), last=True)
+                    return
+                event = done.result()
+                await self._send(send, self._encode(*event) if event is not None else b"", last=event is None)
                 if event is None:
-                    break
-                await self._send(send, self._encode(*event))
-            await self._send(send, b"", last=True)
+                    return
         finally:
             if coming is not None:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 
-    def _result(self, coming: asyncio.Task[tuple[str, Mapping[str, Any]] | None]) -> Any:
-        try:
-            return coming.result()
-        except Exception as error:
-            return self._failed(error)
-
     async def _send(self, send: Send, body: bytes, *, last: bool = False) -> None:
-        async with asyncio.timeout(SEND_S):
+        async with asyncio.timeout(self._send_s):
             await send({"type": "http.response.body", "body": body, "more_body": not last})
