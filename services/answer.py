@@ -116,6 +116,16 @@ Event = Found | Delta | Cited | Answered
 Finish = Literal["stop", "length", "refused"]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the model was shown: only that can be cited."""
+
+    hits: Sequence[Hit]
+
+
+Part = Shown | Delta | Claim | Finish
+
+
 class Answerer:
     def __init__(self, retriever: Retriever, models: Models, open_unit_of_work: OpenUnitOfWork) -> None:
         self._retriever = retriever
@@ -134,11 +144,13 @@ class Answerer:
         errand.meter.add(retrieved.usage)
         yield Found(retrieved, resolved.name, resolved.note)
         text, finish, statements = "", "stop", list[Statement]()
-        hits = retrieved.hits
+        hits: Sequence[Hit] = retrieved.hits
         written = quoted(query.text, hits) if model is None or not hits else generated(model, question, hits)
         async with aclosing(written):
             async for part in written:
-                if isinstance(part, str):
+                if isinstance(part, Shown):
+                    hits = part.hits
+                elif isinstance(part, str):
                     finish = part
                 elif isinstance(part, Delta):
                     text += part.text
@@ -193,7 +205,7 @@ def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> 
     return Span(doc_id, chunk_id, offset + start, offset + end, text[start:end])
 
 
-async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Delta | Claim | Finish, None]:
+async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
     """An answer without a model. Its claims are not read from its text: a quotation may hold brackets of its own."""
     position = 0
     for quote in quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits]):
@@ -205,15 +217,14 @@ async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Delta | C
         position += len(text)
 
 
-async def generated(
-    model: ChatModel, question: Question, hits: Sequence[Hit]
-) -> AsyncGenerator[Delta | Claim | Finish, None]:
+async def generated(model: ChatModel, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
     """Raises ProviderError, BudgetExceeded."""
     deadline = asyncio.get_running_loop().time() + LONGEST_S
     sources = list(hits)
     while True:
         draft = Draft(secrets.token_hex(6), CHARACTERS_A_TOKEN * question.max_output_tokens)
         request = prompt_of(question, sources, draft.mark)
+        yield Shown(sources)
         try:
             async with aclosing(model.stream(request)) as parts:
                 while True:

@@ -27,7 +27,6 @@ def test_a_question_is_answered_and_the_ways_of_retrieving_are_compared(tmp_path
         for topic, text in TOPICS.items()
     ]
     (tmp_path / "questions.jsonl").write_text("\n".join(rows))
-    (tmp_path / "questions.csv").write_text("question,answer\nWhat do bees keep?,honey for the winter\n")
     (tmp_path / "broken.jsonl").write_text("{")
     with serving(tmp_path):
         assert run(tmp_path, "ingest", "shelf", "--dataset", "shelf").returncode == 0
@@ -36,9 +35,6 @@ def test_a_question_is_answered_and_the_ways_of_retrieving_are_compared(tmp_path
         assert asked.returncode == 0, asked.stderr
         assert "A hive of bees keeps honey for the winter. [" in asked.stdout
         assert "extractive by builtin/extractive" in asked.stdout
-        unknown = run(tmp_path, "ask", "Who won the football championship?", "--dataset", "shelf")
-        assert "Not in this dataset." in unknown.stdout
-
         compared = run(tmp_path, "eval", "shelf", "--questions", "questions.jsonl", "--output", "figures.json")
         assert compared.returncode == 0, compared.stderr
         for told in ("recall", "coverage", "collapsed", "tree_traversal", "flat", "500 tokens:", "2000 tokens:"):
@@ -50,15 +46,10 @@ def test_a_question_is_answered_and_the_ways_of_retrieving_are_compared(tmp_path
         assert max(one["recall"]["mean"] for one in figures["runs"]) == 1
         assert set(figures["verdicts"]) == {"500", "2000"}
 
-        by_answer = run(tmp_path, "eval", "shelf", "--questions", "questions.csv", "--budget", "300")
-        assert "300 tokens:" in by_answer.stdout, by_answer.stderr
         broken = run(tmp_path, "eval", "shelf", "--questions", "broken.jsonl")
         assert broken.returncode != 0
         assert "Line 1" in broken.stderr
-        nowhere = run(tmp_path, "eval", "none", "--questions", "questions.csv")
-        assert "dataset_not_found" in nowhere.stderr
-        for failed in (broken, nowhere):
-            assert "Traceback" not in failed.stderr
+        assert "Traceback" not in broken.stderr
 
 
 def test_an_answer_of_a_model_shows_its_price_and_a_failure_its_reason(tmp_path: Path) -> None:
