@@ -51,7 +51,8 @@ class Scripted:
 
 @pytest.fixture
 async def filled(api: ApiClient, running: None) -> None:
-    await api.finished((await api.submit(page("anchors", 8), doc_id="anchors", build_tree="false"))["job_id"])
+    sent = await api.submit(page("anchors", 8), doc_id="anchors", build_tree="false", chunk_size="250")
+    assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
 
 
 async def answered(container: Container, tenant: TenantId, model: Scripted, **query: Any) -> tuple[str, Answered]:
