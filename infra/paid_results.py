@@ -22,7 +22,7 @@ PUT = text(
     """
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
     values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
-        octet_length(:output))
+        octet_length(cast(:output as text)))
     on conflict (tenant_id, key) do nothing
     """
 )
