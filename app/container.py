@@ -36,10 +36,12 @@ from interfaces_adaptor.repositories import repositories_for
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from services import Services
 from services.access import Access
+from services.answer import Answerer
 from services.build_tree import Debounce, TreeBuilder
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
 from services.cost import Budget
 from services.domain import Lease, TenantId
+from services.embed_texts import TextEmbedder
 from services.estimate_cost import CostEstimator
 from services.health import Health, Part
 from services.index_document import DocumentIndexer
@@ -91,10 +93,14 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
     units = UnitsOfWork(engine)
     secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
     async with http_client() as http:
-        models = open_models(settings, engine, http)
+        # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
+        models = open_models(settings, engine, http, asyncio.to_thread)
+        retriever = Retriever(units, models)
         services = Services(
             ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
-            retriever=Retriever(units, models),
+            retriever=retriever,
+            answerer=Answerer(retriever, models, units),
+            embedder=TextEmbedder(models),
             lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
             estimator=CostEstimator(units, READERS[".md"], models, settings.tree_params),
             models=models,

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from interfaces_adaptor.http import api_docs, costs, datasets, documents, ingest, jobs, retrieval, status
+from interfaces_adaptor.http import (
+    answer,
+    api_docs,
+    costs,
+    datasets,
+    documents,
+    embeddings,
+    ingest,
+    jobs,
+    retrieval,
+    status,
+)
 
 ROUTERS: list[APIRouter] = [
     ingest.router,
@@ -12,6 +23,8 @@ ROUTERS: list[APIRouter] = [
     datasets.router,
     costs.router,
     retrieval.router,
+    answer.router,
+    embeddings.router,
     jobs.router,
     status.router,
     api_docs.router,

@@ -65,11 +65,11 @@ class Limiter:
         """Waits for the call's turn. A ProviderRateLimited that comes out of it lowers the limits for all."""
         owner = {"provider": provider, "key": fingerprint(key)}
         call = Call(uuid.uuid4(), tokens)
-        # The turn is decided in the database, where other processes take theirs: nothing here could set an Event.
-        while (pause := await self._ask(owner, limits, call)) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(pause, LONGEST_SLEEP_S))
         ok = False
         try:
+            # The turn is decided in the database, where other processes take theirs: nothing here could set an Event.
+            while (pause := await self._ask(owner, limits, call)) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(min(pause, LONGEST_SLEEP_S))
             yield call
             ok = True
         except ProviderRateLimited as error:

@@ -22,6 +22,7 @@ from infra.retrying import RetryPolicy
 from services.cost import Errand, Terms
 from services.domain import EmbeddingSpace
 from services.errors import UnknownModel
+from services.extractive import NAME as EXTRACTIVE
 from services.ports import (
     ChatModel,
     Compute,
@@ -36,7 +37,6 @@ from services.summarize import ChatSummarizer
 from services.tree_params import AUTO
 
 BUILTIN = "builtin"
-EXTRACTIVE = "builtin/extractive"
 
 
 @dataclass(frozen=True, slots=True)

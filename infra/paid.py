@@ -4,7 +4,8 @@ retries, the limiter, the provider. A hit costs no quota; a retry queues again; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -79,6 +80,9 @@ class Till:
             errand.meter.release(expected)
 
 
+Opened = tuple[AsyncExitStack, Call, str | ChatAnswer, AsyncGenerator[str | ChatAnswer, None]]
+
+
 class PaidChat:
     def __init__(self, spec: ChatSpec, inner: ChatModel, till: Till, errand: Errand) -> None:
         self.provider, self.model, self.concurrency = spec.provider, spec.model, inner.concurrency
@@ -122,7 +126,7 @@ class PaidChat:
         await self._book(request, answer, key)
         return answer
 
-    async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes) -> None:
+    async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
         # Only finished answers are given again: what broke off or was refused may come out well the next time.
         whole = request.reusable and answer.finish_reason == "stop" and bool(answer.text.strip())
         await self._till.results.put(
@@ -136,32 +140,60 @@ class PaidChat:
         )
         self._errand.meter.add(answer.usage)
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[str | ChatAnswer]:
-        """Not retried once the first part is out, and not shared."""
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatAnswer, None]:
+        """Tried again until the first part is out, and not after that; neither shared nor given again."""
         expected = expected_of(self._spec.price, request)
         self._errand.meter.reserve(expected)
-        text = ""
-        booked = False
+        streamed = Streamed()
+
+        async def opened() -> Opened:
+            return await self._opened(request, expected, streamed)
+
         try:
-            tokens = expected.input_tokens + expected.output_tokens
-            async with self._till.limiter.call(self.provider, self._till.key, self._till.limits, tokens) as call:
-                async for part in self._inner.stream(request):
-                    if isinstance(part, ChatAnswer):
-                        call.tokens = part.usage.input_tokens + part.usage.output_tokens
-                        await self._book(request, part, chat_key(self._spec, request))
-                        booked = True
-                    else:
-                        text += part
+            stack, call, part, rest = await self._till.retries.run(opened)
+            async with stack:
+                while not isinstance(part, ChatAnswer):
+                    streamed.text += part
                     yield part
+                    part = await anext(rest)
+                call.tokens = part.usage.input_tokens + part.usage.output_tokens
+                streamed.owed = False
+                await asyncio.shield(self._book(request, part, None))
+            yield part
         finally:
             self._errand.meter.release(expected)
-            if not booked and text:
-                # Who hangs up halfway has had, and owes, what came until then.
-                output = estimate_tokens(text)
+            if streamed.owed:
+                output = estimate_tokens(streamed.text)
                 cost = self._spec.price.of(expected.input_tokens, output, 0)
                 usage = Usage(calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost)
-                partial = ChatAnswer(text, "length", usage)
-                await asyncio.shield(self._book(request, partial, chat_key(self._spec, request)))
+                await asyncio.shield(self._book(request, ChatAnswer(streamed.text, "length", usage), None))
+
+    async def _opened(self, request: ChatRequest, expected: Usage, streamed: Streamed) -> Opened:
+        """A stream whose first part has come, with what has to be left when it ends: its place in the limiter, the
+        connection."""
+        tokens = expected.input_tokens + expected.output_tokens
+        async with AsyncExitStack() as stack:
+            limiter = self._till.limiter
+            call = await stack.enter_async_context(
+                limiter.call(self.provider, self._till.key, self._till.limits, tokens)
+            )
+            parts = await stack.enter_async_context(aclosing(self._inner.stream(request)))
+            streamed.owed = True
+            try:
+                first = await anext(parts)
+            except ProviderError:
+                streamed.owed = False
+                raise
+            return stack.pop_all(), call, first, parts
+
+
+@dataclass(slots=True)
+class Streamed:
+    """What came of an answer so far, and whether it is owed: who hangs up halfway has had, and pays, what came until
+    then, and the question in any case; for a refusal nobody pays."""
+
+    text: str = ""
+    owed: bool = False
 
 
 class PaidEmbedder:
@@ -169,6 +201,7 @@ class PaidEmbedder:
 
     def __init__(self, inner: ProviderEmbedder, till: Till, errand: Errand) -> None:
         self.space = inner.space
+        self.max_tokens = inner.max_tokens
         self._inner = inner
         self._till = till
         self._errand = errand

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from services.answer import Answerer
+    from services.embed_texts import TextEmbedder
     from services.estimate_cost import CostEstimator
     from services.ingest_document import DocumentIngestor
     from services.lifecycle import Lifecycle
@@ -20,6 +22,8 @@ class Services:
 
     ingestor: DocumentIngestor
     retriever: Retriever
+    answerer: Answerer
+    embedder: TextEmbedder
     lifecycle: Lifecycle
     estimator: CostEstimator
     models: Models

@@ -34,6 +34,8 @@ from utils.sentences import ReadSentence, read_sentences
 from utils.tokens import estimate_tokens, truncate_to_tokens
 from utils.words import words
 
+NAME = "builtin/extractive"
+
 FloatArray = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -49,6 +49,7 @@ class EmbeddingUnit:
 
 class Embedder(Protocol):
     space: EmbeddingSpace
+    max_tokens: int  # estimated tokens of one text; what is longer is cut
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         """How the consecutive texts of one document are embedded."""
@@ -94,8 +95,9 @@ class ChatModel(Protocol):
         """Raises ProviderError, BudgetExceeded."""
         ...
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[str | ChatAnswer]:
-        """The answer's text as it comes, and at the end the whole of it. Raises ProviderError, BudgetExceeded."""
+    def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatAnswer, None]:
+        """The answer's text as it comes, and at the end the whole of it; never from the store of paid results, and not
+        kept there. Who closes it earlier ends the call. Raises ProviderError, BudgetExceeded."""
         ...
 
 

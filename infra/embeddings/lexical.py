@@ -43,6 +43,7 @@ class LexicalEmbedder:
     """The `Embedder` that needs nothing. `compute` runs the work elsewhere (a process pool); without it, inline."""
 
     space = EmbeddingSpace(provider="builtin", model="lexical-1", dimensions=DIMENSIONS)
+    max_tokens = 8_192  # it reads any length; this bounds what one text of a request may take
 
     def __init__(self, compute: Compute | None = None) -> None:
         self._compute = compute

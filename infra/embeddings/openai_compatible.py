@@ -23,6 +23,7 @@ class OpenAICompatibleEmbedder:
     def __init__(self, spec: EmbedderSpec, access: Access, http: httpx2.AsyncClient) -> None:
         self.space = EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
         self.spec = spec
+        self.max_tokens = spec.max_tokens - estimate_tokens(spec.query)
         self._key = access.key
         self._client = openai.AsyncOpenAI(
             api_key=access.key, base_url=access.base_url, max_retries=0, http_client=http, organization="", project=""

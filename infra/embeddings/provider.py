@@ -13,6 +13,7 @@ from services.ports import EmbeddingUnit, FloatArray
 class ProviderEmbedder(Protocol):
     space: EmbeddingSpace
     spec: EmbedderSpec
+    max_tokens: int
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]: ...
 

@@ -28,6 +28,7 @@ class VoyageContextualEmbedder:
     def __init__(self, spec: EmbedderSpec, access: Access) -> None:
         self.space = EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
         self.spec = spec
+        self.max_tokens = spec.window
         self._key = access.key
         # Key and address are always given: without them the SDK takes the operator's from the environment.
         self._where = {"api_key": access.key, "base_url": access.base_url.rstrip("/"), "request_timeout": TIMEOUT_S}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal
 
 import httpx2
@@ -18,6 +18,7 @@ from infra.providers.failures import bad_answer, failure, unreachable
 from services.domain import Usage
 from services.errors import ProviderError
 from services.ports import ChatAnswer, ChatRequest
+from utils.tokens import estimate_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -60,24 +61,28 @@ class OpenAICompatibleChat:
         reason = "content_filter" if refusal else choice.finish_reason
         return ChatAnswer(text, REASONS.get(reason, "stop"), self._usage(completion.usage))
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[str | ChatAnswer]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatAnswer, None]:
         stream = await self._sent(request, stream=True)
-        text, finish, usage = "", "stop", Usage(calls=1)
+        text, finish, refused, usage = "", "", False, None
         try:
             async for chunk in stream:
-                if chunk.usage is not None:
-                    usage = self._usage(chunk.usage)
+                usage = chunk.usage or usage
                 for choice in chunk.choices[:1]:
+                    refused = refused or bool(getattr(choice.delta, "refusal", None))
+                    finish = choice.finish_reason or finish
                     part = choice.delta.content or ""
                     text += part
-                    finish = choice.finish_reason or finish
                     if part:
                         yield part
-        except (openai.APIError, httpx2.HTTPError) as error:
+        except (openai.APIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
             raise self._typed(error) from error
         finally:
             await stream.close()
-        yield ChatAnswer(text, REASONS.get(finish, "stop"), usage)
+        if not finish:
+            # Some servers close the connection properly when they break off, which no transport notices.
+            raise bad_answer(self.provider, self.model, "a stream that ends before the answer does")
+        reason = "refused" if refused else REASONS.get(finish, "stop")
+        yield ChatAnswer(text, reason, self._usage(usage) if usage else self._reckoned(request, text))
 
     async def _sent(self, request: ChatRequest, *, stream: bool) -> Any:
         for last in (*[False] * len(OPTIONAL), True):
@@ -128,6 +133,11 @@ class OpenAICompatibleChat:
         prompt, output = usage.prompt_tokens or 0, usage.completion_tokens or 0
         cost = self._spec.price.of(prompt, output, min(cached, prompt))
         return Usage(calls=1, input_tokens=prompt, output_tokens=output, cached_tokens=cached, cost=cost)
+
+    def _reckoned(self, request: ChatRequest, text: str) -> Usage:
+        """By our own count, where the provider keeps its own to itself."""
+        prompt, output = estimate_tokens(request.system) + estimate_tokens(request.user), estimate_tokens(text)
+        return Usage(calls=1, input_tokens=prompt, output_tokens=output, cost=self._spec.price.of(prompt, output, 0))
 
     def _typed(self, error: Exception) -> ProviderError:
         return typed(error, self.provider, self.model, self._key)

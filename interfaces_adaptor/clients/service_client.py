@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,6 +79,26 @@ class ServiceClient:
 
     def retrieve(self, dataset_id: str, query: str, **options: Any) -> dict[str, Any]:
         return self._data("POST", "/v1/retrieve", json={"dataset_id": dataset_id, "query": query, **options})
+
+    def ask(self, dataset_id: str, query: str, **options: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of an answer as they come, the last one `done`. Raises ServiceError, and for one that comes in
+        the middle with status 200."""
+        body = {"dataset_id": dataset_id, "query": query, **options}
+        try:
+            with self._http.stream(
+                "POST", "/v1/answer", json=body, headers={"Accept": "application/x-ndjson"}
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise service_error(response)
+                # An empty line keeps the connection open.
+                for event in (json.loads(line) for line in response.iter_lines() if line):
+                    told = event["data"]
+                    if event["event"] == "error":
+                        raise ServiceError(response.status_code, told["code"], told["message"], told["details"])
+                    yield event["event"], told
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(f"{self.base_url} does not answer ({type(error).__name__}).") from error
 
     def rebuild(self, dataset_id: str, **options: Any) -> dict[str, Any]:
         return self._data("POST", f"/v1/datasets/{dataset_id}/rebuild", json=options)
@@ -160,11 +181,15 @@ class ServiceClient:
         if response.is_success:
             answer: dict[str, Any] = response.json()["data"]
             return answer
-        try:
-            found = response.json()["error"]
-        except (ValueError, KeyError, TypeError):
-            found = {"code": "unknown", "message": response.text[:200], "details": {}}
-        raise ServiceError(response.status_code, found["code"], found["message"], found["details"])
+        raise service_error(response)
+
+
+def service_error(response: httpx.Response) -> ServiceError:
+    try:
+        found = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        found = {"code": "unknown", "message": response.text[:200], "details": {}}
+    return ServiceError(response.status_code, found["code"], found["message"], found["details"])
 
 
 def markdown_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:

@@ -189,6 +189,20 @@ class SqlDocuments(TenantRows):
         )
         return [chunk_from(row) for row in rows]
 
+    async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
+        rows = await self.all(
+            """
+            select c.* from chunks c
+            join document_versions v on v.tenant_id = c.tenant_id and v.version_id = c.version_id
+            join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+            where c.tenant_id = :tenant and c.chunk_id = any(:chunks) and v.dataset_id = :dataset
+                and v.state = 'ready' and d.deleted_at is null
+            """,
+            dataset=dataset_id,
+            chunks=list(chunk_ids),
+        )
+        return [chunk_from(row) for row in rows]
+
     async def add_chunks(self, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
         await self.copy(
             "chunks",

@@ -1,0 +1,157 @@
+"""Questions that are answered in words, and the answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from interfaces_adaptor.http.keys import ByokFields
+from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut
+from services.answer import Answered, Citation, Found, Span, Statement
+from services.domain import Hit, NodeKind
+from services.retrieve import Mode
+
+
+class AnswerBody(ByokFields):
+    """`top_k`, `max_tokens` and `filters` bound what the answer is written from, as they do for retrieval;
+    `max_output_tokens` bounds the answer, `max_cost` (US dollars) and `max_calls` what it may cost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset_id: str | None = None
+    database_id: str | None = None
+    query: str = Field(min_length=1, max_length=8_000)
+    mode: Mode | None = Field(None, description="As for retrieval; its default if left out.")
+    top_k: int = Field(10, ge=1, le=100)
+    max_tokens: int = Field(6_000, ge=1, le=1_000_000)
+    filters: FiltersBody = FiltersBody()
+    llm: str | None = Field(None, min_length=1, max_length=200, description="A name of the model registry.")
+    max_output_tokens: int = Field(1_024, ge=16, le=32_000)
+    max_cost: float | None = None
+    max_calls: int | None = None
+
+
+class SourceOut(HitOut):
+    """A hit with the number that the answer cites it by."""
+
+    number: int
+
+    @classmethod
+    def numbered(cls, number: int, hit: Hit) -> SourceOut:
+        return cls(number=number, **HitOut.of(hit).model_dump())
+
+
+class SpanOut(BaseModel):
+    """`text` is the document's `text[start:end]`."""
+
+    doc_id: str
+    chunk_id: Hex
+    start: int
+    end: int
+    text: str
+
+    @classmethod
+    def of(cls, span: Span) -> SpanOut:
+        return cls(doc_id=span.doc_id, chunk_id=span.chunk_id, start=span.start, end=span.end, text=span.text)
+
+
+class CitationOut(BaseModel):
+    """`resolved` is false for a number that no source has."""
+
+    number: int
+    resolved: bool
+    node_id: Hex | None
+    kind: NodeKind | None
+    spans: list[SpanOut]
+
+    @classmethod
+    def of(cls, citation: Citation) -> CitationOut:
+        hit = citation.hit
+        return cls(
+            number=citation.number,
+            resolved=hit is not None,
+            node_id=hit.node_id if hit else None,
+            kind=hit.kind if hit else None,
+            spans=[SpanOut.of(span) for span in citation.spans],
+        )
+
+
+class StatementOut(BaseModel):
+    """A sentence of the answer: `answer[start:end]`, its markers included. `mark` is `unresolved` where it cites a
+    number that no source has, `uncited` where it cites none, else null. `unsupported` are numbers, names and URLs in it
+    that the cited sources do not have."""
+
+    index: int
+    start: int
+    end: int
+    text: str
+    mark: Literal["unresolved", "uncited"] | None
+    unsupported: list[str]
+    citations: list[CitationOut]
+
+    @classmethod
+    def of(cls, index: int, statement: Statement) -> StatementOut:
+        return cls(
+            index=index,
+            start=statement.start,
+            end=statement.end,
+            text=statement.text,
+            mark=statement.mark,
+            unsupported=list(statement.unsupported),
+            citations=[CitationOut.of(citation) for citation in statement.citations],
+        )
+
+
+class FoundOut(BaseModel):
+    """What the answer is written from; `note` says so where the model that was named is retired."""
+
+    sources: list[SourceOut]
+    tree_id: str | None
+    mode: str
+    model: str
+    note: str
+
+    @classmethod
+    def of(cls, found: Found) -> FoundOut:
+        return cls(
+            sources=[SourceOut.numbered(number, hit) for number, hit in enumerate(found.retrieved.hits, 1)],
+            tree_id=found.retrieved.tree_id,
+            mode=found.retrieved.mode,
+            model=found.model,
+            note=found.note,
+        )
+
+
+class AnswerOut(BaseModel):
+    """`found` is false where the dataset does not answer the question. `kind` is `extractive` for an answer made of
+    the sources' own sentences, without a model. `truncated`: the model's limit cut it."""
+
+    answer: str
+    found: bool
+    kind: Literal["generated", "extractive"]
+    truncated: bool
+    statements: list[StatementOut]
+
+    @classmethod
+    def of(cls, answered: Answered) -> AnswerOut:
+        return cls(
+            answer=answered.text,
+            found=answered.found,
+            kind=answered.kind,
+            truncated=answered.truncated,
+            statements=[StatementOut.of(index, one) for index, one in enumerate(answered.statements)],
+        )
+
+
+class WholeAnswerOut(AnswerOut):
+    """The answer with what it was written from and what it cost."""
+
+    sources: list[SourceOut]
+    tree_id: str | None
+    mode: str
+    model: str
+    note: str
+    usage: dict[str, Any]
+    took_ms: float

@@ -1,0 +1,64 @@
+"""Embeddings for others: texts of a caller's own in the space that datasets use, so that its vectors can be compared
+with theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.cost import Errand, Keys
+from services.domain import EmbeddingSpace, TenantId, Usage
+from services.errors import InvalidRequest
+from services.ports import FloatArray, Models
+from utils.tokens import estimate_tokens, truncate_to_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """`model` and `dimensions` are None for those of the configured embedder."""
+
+    texts: Sequence[str]
+    model: str | None = None
+    dimensions: int | None = None
+    kind: Literal["document", "query"] = "document"
+    keys: Keys = field(default_factory=Keys)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """Unit rows in the order of the texts; `truncated` of them were longer than the model reads. `tokens` are the
+    provider's count, or our estimate where it has none."""
+
+    vectors: FloatArray
+    space: EmbeddingSpace
+    truncated: int
+    tokens: int
+    usage: Usage
+
+
+class TextEmbedder:
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def embed(self, tenant: TenantId, wanted: Texts) -> EmbeddedTexts:
+        """Raises InvalidRequest, UnknownModel, MissingProviderKey, EmbeddingServiceUnavailable."""
+        errand = Errand(tenant, keys=wanted.keys)
+        space = self._models.space(wanted.model) if wanted.model else self._models.default_space(errand)
+        if wanted.dimensions not in (None, space.dimensions):
+            raise InvalidRequest(
+                f"{space.name} gives vectors of {space.dimensions} dimensions here: leave `dimensions` out, or ask for"
+                " that many.",
+                field="dimensions",
+            )
+        embedder = self._models.embedder(space, errand)
+        texts = [truncate_to_tokens(text, embedder.max_tokens) for text in wanted.texts]
+        # Texts of a request are no neighbours: each is a document by itself.
+        found = await embedder.embed([[text] for text in texts], kind=wanted.kind)
+        return EmbeddedTexts(
+            vectors=found.vectors,
+            space=space,
+            truncated=sum(len(text) < len(given) for text, given in zip(texts, wanted.texts, strict=True)),
+            tokens=found.usage.input_tokens or sum(map(estimate_tokens, texts)),
+            usage=found.usage,
+        )
