@@ -29,4 +29,6 @@ NAVIGATION = re.compile(
     re.IGNORECASE,
 )
 # Where a page stands in its site: "Home > Handbook > Safety".
-BREADCRUMB = re.compile(r"(?:home|start(?:seite)?|accueil|inicio|trang chủ|首页)(?:\s*[|/>›»·]\s*\w+){2,8}", re.IGNORECASE)
+BREADCRUMB = re.compile(
+    r"(?:home|start(?:seite)?|accueil|inicio|trang chủ|首页)(?:\s*[|/>›»·]\s*\w+){2,8}", re.IGNORECASE
+)

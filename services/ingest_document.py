@@ -14,13 +14,14 @@ from services.domain import (
     ChunkingParams,
     Dataset,
     JsonObject,
+    Refine,
     SourceText,
     TenantId,
     UpsertMode,
     VectorIndex,
     tree_name,
 )
-from services.errors import UnsupportedFileType
+from services.errors import MissingProviderKey, RefinementNeedsModel, UnknownModel, UnsupportedFileType
 from services.ports import Models, Reader, SecretBox
 from services.store import NewDocument, NewJob, NewVersion, OpenUnitOfWork, StoredDocument, UnitOfWork
 from services.tree_params import AUTO
@@ -88,7 +89,8 @@ class DocumentIngestor:
         self._default_vector_index = default_vector_index
 
     async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
-        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey."""
+        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey,
+        RefinementNeedsModel."""
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         source = self._reader_for(upload.file_name).read(upload.data)
         checksum = hashlib.sha256(upload.data).hexdigest()
@@ -107,8 +109,10 @@ class DocumentIngestor:
         )
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, errand)
+        chat = upload.summary_llm or dataset.settings.get("summary_llm", AUTO)
         if upload.build_tree:
-            self._models.check(upload.summary_llm or dataset.settings.get("summary_llm", AUTO), errand)
+            self._models.check(chat, errand)
+        refine = self._refine(upload.chunking.refine, chat, errand)
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.documents.with_checksum(upload.dataset_id, checksum)
             if twin is not None:
@@ -137,7 +141,7 @@ class DocumentIngestor:
                     text=source.text,
                     title=source.title,
                     embed_model=dataset.space.name,
-                    chunking=upload.chunking,
+                    chunking=replace(upload.chunking, refine=refine),
                     build_tree=upload.build_tree,
                 )
             )
@@ -160,6 +164,22 @@ class DocumentIngestor:
         sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in upload.keys.items()}
         await work.jobs.put_secrets(job_id, sealed)
         return self._queued(document, version_id, job_id)
+
+    def _refine(self, wanted: Refine, chat: str, errand: Errand) -> Refine:
+        """`auto` asks a model where there is one to ask. Raises RefinementNeedsModel, MissingProviderKey."""
+        if wanted not in ("auto", "llm"):
+            return wanted
+        try:
+            self._models.chat(self._models.default_chat(errand) if chat == AUTO else chat, errand)
+        except UnknownModel:
+            if wanted == "llm":
+                raise RefinementNeedsModel from None
+            return "off"
+        except MissingProviderKey:
+            if wanted == "llm":
+                raise
+            return "off"
+        return "llm"
 
     def _reader_for(self, file_name: str | None) -> Reader:
         suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]
@@ -189,7 +209,10 @@ class DocumentIngestor:
 
     @staticmethod
     def _same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
-        return stored.checksum == checksum and stored.chunking == upload.chunking and stored.embed_model == embed_model
+        # What was refined by somebody's key, or without one, is not done again because the next caller brings another.
+        refine = stored.chunking.refine if upload.chunking.refine == "auto" else upload.chunking.refine
+        chunking = replace(upload.chunking, refine=refine)
+        return stored.checksum == checksum and stored.chunking == chunking and stored.embed_model == embed_model
 
     @staticmethod
     def _nothing_to_do(status: Literal["unchanged", "skipped"], stored: StoredDocument, dataset: Dataset) -> Accepted:

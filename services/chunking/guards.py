@@ -19,8 +19,8 @@ PROTECTED_KINDS = frozenset({"fence", "code_block", "table", "html_block", "anch
 _NUMBER = re.compile(r"\d|[一二三四五六七八九十百千万]{2,}")
 _LINK = re.compile(r"https?:|www\.|\]\(|\]\[|<[a-z/!]|@\w|\w\.(?:com|org|net|io|dev|md|html?)\b", re.IGNORECASE)
 _CODE = re.compile(r"`|[{};=\\]|\(\)|\w_\w|--?\w+=|::|->")
-# A capital that no beginning of a sentence, cell or menu item explains.
-_CAPITAL = re.compile(r"(?<![.!?:…|/>›»·•*#\-–—])[ \t]+[\"'“‘(]?(?!I\b)[^\W\d_a-zà-öø-ÿ]\w*[a-zà-öø-ÿ]\w*")
+# A word within a line that no beginning of a sentence, cell or menu item gives its capital.
+_INNER_WORD = re.compile(r"(?<![.!?:…|/>›»·•*#\-–—])[ \t]+[\"'“‘(]?(?P<word>[^\W\d_]\w+)")
 
 
 def may_be_dropped(kind: str, text: str) -> bool:
@@ -35,5 +35,4 @@ def has_facts(text: str) -> bool:
 
 def has_names(text: str) -> bool:
     """In a script with capitals; in one without, names look like other words and nothing tells."""
-    capital = _CAPITAL.search(text)
-    return NAME.search(text) is not None or (capital is not None and capital.group().strip("\"'“‘( \t")[0].isupper())
+    return NAME.search(text) is not None or any(word["word"][0].isupper() for word in _INNER_WORD.finditer(text))

@@ -1,12 +1,13 @@
 """Chunks of Markdown: blocks packed under their headings, cut where a reader would cut, as spans of the source.
 
 parse (document.py) -> atoms with the cost of a cut before each (atoms.py, costs.py, splitting.py), less what refinement
-drops (edits.py) -> the cheapest set of cuts (packing.py) -> spans, with an overlap where a section goes on (overlap.py).
+drops (edits.py) -> the cheapest cuts (packing.py) -> spans, with an overlap where a section goes on
+(overlap.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -39,7 +40,8 @@ def chunk_markdown(
     document = parse_markdown(source)
     spans: list[ChunkSpan] = []
     before = -1
-    for atoms, first, last in passages(document, size, overlap, edits):
+    runs = edited(source, atoms_of(document, size), edits)
+    for atoms, first, last in ((run, *cut) for run in runs for cut in packed(document, run, size, overlap)):
         core, end = atoms[first].start, atoms[last - 1].end
         # It gives way to the size, and leaves the chunk before something of its own.
         reach = min(overlap, size - (end - core), core - before - 1)
@@ -50,15 +52,10 @@ def chunk_markdown(
     return spans
 
 
-def passages(
-    document: MarkdownDocument, size: int, overlap: int, edits: Edits = NO_EDITS
-) -> Iterator[tuple[Sequence[Atom], int, int]]:
-    """Per chunk the atoms of its run and the range of them, `[first, last)`, that it holds."""
+def packed(document: MarkdownDocument, atoms: Sequence[Atom], size: int, overlap: int) -> list[tuple[int, int]]:
+    """A run of atoms as chunks: ranges of places, `[first, last)`."""
     depths = [section.depth for section in document.sections]
-    for atoms in edited(document.source, atoms_of(document, size), edits):
-        reach = partial(_reach, document, atoms, overlap)
-        for first, last in pack(atoms, depths, size, reach):
-            yield atoms, first, last
+    return pack(atoms, depths, size, partial(_reach, document, atoms, overlap))
 
 
 def _reach(document: MarkdownDocument, atoms: Sequence[Atom], overlap: int, place: int) -> int:

@@ -118,10 +118,11 @@ def _folded(text: str) -> str:
 
 def _navigation(lines: Sequence[Line]) -> Iterator[Span]:
     for line in lines:
-        if len(line.text) > _LONGEST_LINE:
-            continue
-        if NAVIGATION.fullmatch(line.text) is not None and not has_facts(line.text):
+        if len(line.text) <= _LONGEST_LINE and not has_facts(line.text) and _navigates(line):
             yield line.start, line.end
-        elif line.alone and BREADCRUMB.fullmatch(line.text) is not None:
-            if not has_facts(line.text) and not has_names(line.text):
-                yield line.start, line.end
+
+
+def _navigates(line: Line) -> bool:
+    if NAVIGATION.fullmatch(line.text) is not None:
+        return True
+    return line.alone and BREADCRUMB.fullmatch(line.text) is not None and not has_names(line.text)

@@ -41,7 +41,7 @@ def chunk_recursive(
 
 
 def _cores(source: str, start: int, end: int, size: int) -> Iterator[tuple[int, int]]:
-    """Pieces of at most `size` characters that hold all text of `source[start:end]`, without surrounding white space."""
+    """Pieces of at most `size` characters that hold all text of `source[start:end]`, white space around left out."""
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(
