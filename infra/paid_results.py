@@ -21,8 +21,8 @@ from services.domain import TenantId, Usage
 PUT = text(
     """
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
-    values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
-        octet_length(:output))
+    values (:tenant, :key, :kind, :provider, :model, cast(cast(:output as text) as jsonb), cast(:usage as jsonb),
+        octet_length(cast(:output as text)))
     on conflict (tenant_id, key) do nothing
     """
 )

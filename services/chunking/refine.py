@@ -24,7 +24,7 @@ from services.chunking.markdown import packed
 from services.chunking.noise import noise
 from services.chunking.splitting import Atom
 from services.domain import ChunkingParams
-from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderKeyRefused
+from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
 from services.ports import ChatModel, ChatRequest
 from utils.batching import windows
 from utils.concurrency import together
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 WINDOW_TOKENS = 2000
 # A window ends after one piece of so many, by content: with some twenty pieces in its second half nearly always.
 ONE_IN = 4
+# What any other window would meet too.
+FINAL = (BudgetExceeded, ProviderKeyRefused, ProviderRateLimited)
 INSIST = "\n\nAnswer with the JSON object alone, and with numbers of these pieces alone."
 
 
@@ -118,20 +120,30 @@ def _pieces(document: MarkdownDocument, runs: Sequence[Sequence[Atom]], chunking
 
 
 async def refine(model: ChatModel, draft: Draft, progress: Progress) -> Refinement:
-    """Asks about all windows, `model.concurrency` at a time. Raises BudgetExceeded, ProviderKeyRefused; any other
-    failure leaves its window as it is."""
+    """Asks about all windows, `model.concurrency` at a time. Raises BudgetExceeded, ProviderKeyRefused,
+    ProviderRateLimited; any other failure leaves its window as it is."""
     slots = asyncio.Semaphore(model.concurrency)
+    failures: list[Exception] = []
     done = 0
 
     async def one(pieces: Sequence[Piece]) -> Edits | None:
         nonlocal done
         async with slots:
-            edits = await asked(model, pieces)
+            if failures:
+                return None
+            try:
+                edits = await asked(model, pieces)
+            except FINAL as error:
+                failures.append(error)
+                return None
         done += 1
         await progress(done, len(draft.windows))
         return edits
 
-    answers = list(await together(*(one(pieces) for pieces in draft.windows)))
+    # Of windows that are asked about when another fails the answers are waited for: they are paid, and kept.
+    answers = await together(*(one(pieces) for pieces in draft.windows))
+    if failures:
+        raise failures[0]
     edits = [answer for answer in answers if isinstance(answer, Edits)]
     return Refinement(
         Edits(
@@ -158,7 +170,7 @@ async def asked(model: ChatModel, pieces: Sequence[Piece]) -> Edits | None:
             return allowed(decisions(answer.text, len(pieces)), pieces)
         except Unusable as error:
             logger.info("a refinement is of no use", extra={"error": error.as_json()})
-        except (BudgetExceeded, ProviderKeyRefused):
+        except FINAL:
             raise
         except ProviderError as error:
             logger.warning("a window stays as it was cut", extra={"error": error.as_json()})
