@@ -115,6 +115,7 @@ def prompt_of(request: SummaryRequest, token_budget: int, note: str) -> ChatRequ
         system=SUMMARY.system.format(max_words=max_words),
         user="\n\n".join(passages) + note,
         max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
+        anew=request.anew,
     )
 
 

@@ -82,7 +82,8 @@ async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> An
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Answer[JobStarted])
 async def retry_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does."""
+    """Goes on where a failed or cancelled job stopped; mends the tree of one that wrote nodes without their model.
+    `job_id` in the answer is the job that does."""
     again = await services.lifecycle.retry_job(tenant, job_id)
     async with services.open_unit_of_work(tenant) as work:
         job = await work.jobs.get(again)

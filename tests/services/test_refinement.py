@@ -62,7 +62,7 @@ async def chunks_of(api: ApiClient, done: dict[str, Any]) -> list[dict[str, Any]
     found: list[dict[str, Any]] = []
     cursor = None
     while True:
-        options = {"cursor": cursor} if cursor else {}
+        options: dict[str, Any] = {"cursor": cursor} if cursor else {}
         page = await api.data(f"/v1/documents/{done['doc_id']}/chunks", dataset_id="ds", limit=200, **options)
         found += page["items"]
         cursor = page["next_cursor"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.chunking import CHUNKERS
-from services.chunking.refine import Draft, Piece, Refinement, Unusable, allowed, decisions, draft_of, refine
+from services.chunking.refine import Decisions, Draft, Piece, Refinement, Unusable, allowed, decisions, draft_of, refine
 from services.domain import ChunkingParams, Usage
 from services.errors import BudgetExceeded, ProviderError, ProviderKeyRefused
 from services.ports import ChatAnswer, ChatRequest
@@ -129,7 +129,7 @@ def test_what_is_no_decision_is_refused(answer: str) -> None:
 
 def test_a_decision_is_read_out_of_a_fence() -> None:
     found = decisions('```json\n{"drop": [2, 2], "join": []}\n```', 5)
-    assert (found.drop, found.break_before, found.join) == ({2}, set(), set())
+    assert found == Decisions(frozenset({2}), frozenset(), frozenset())
 
 
 def test_pieces_that_a_reader_may_look_for_stay() -> None:
