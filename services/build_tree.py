@@ -179,6 +179,7 @@ class TreeBuilder:
         while level.number == 0 or len(level) > 1:
             begun = stored.get(level.number + 1)
             if begun is not None:
+                await self._commit_texts(build, level)
                 level = await self._write(build, level, begun.planned, begun.written)
                 continue
             grouping, _ = await both(self._group(build, level), self._commit_texts(build, level))
