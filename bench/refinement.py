@@ -1,4 +1,5 @@
-"""What the heuristic refinement drops from the public Markdown corpora, and whether any of it had to stay.
+"""What the heuristic refinement drops from the public Markdown corpora, and whether any of it had to stay; and how much
+it finds of page headers, page numbers and menu lines that are put between their blocks, as a conversion leaves them.
 
     python -m bench.refinement [--json] [--show] [corpus ...]
 
@@ -25,6 +26,8 @@ from services.chunking.edits import Edits
 from services.chunking.guards import PROTECTED_KINDS, has_facts
 from services.chunking.noise import noise
 
+PAGE = 2500
+HEADER = "The Handbook of the Brindle Tern"
 CORPORA = ("md-small", "md-medium", "md-multilingual")
 
 
@@ -32,7 +35,7 @@ CORPORA = ("md-small", "md-medium", "md-multilingual")
 class Result:
     """`dropped` counts characters. `in_protected_blocks`: ranges that touch code, a table, HTML, a heading or front
     matter; `with_facts`: ranges with a digit, a link or code in them that are no page number. `lost`: characters, other
-    than white space, that were not dropped and are in no chunk."""
+    than white space, that were not dropped and are in no chunk. Of `planted` lines so many were `found`."""
 
     corpus: str
     files: int
@@ -45,6 +48,8 @@ class Result:
     in_protected_blocks: int
     with_facts: int
     lost: int
+    planted: int
+    found: int
     mb_per_cpu_s: float
 
 
@@ -80,6 +85,8 @@ def measure(name: str, sources: Sequence[Source]) -> tuple[Result, Counter[str]]
         document = parse_markdown(source)
         dropped = noise(document)
         seconds += time.process_time() - began
+        put, found_again = found_of(source)
+        counts.update(planted=put, found=found_again)
         if not dropped:
             continue
         found = [source[start:end] for start, end in dropped]
@@ -115,11 +122,37 @@ def measure(name: str, sources: Sequence[Source]) -> tuple[Result, Counter[str]]
                     "in_protected_blocks",
                     "with_facts",
                     "lost",
+                    "planted",
+                    "found",
                 )
             },
         ),
         texts,
     )
+
+
+def planted(source: str) -> tuple[str, list[str]]:
+    """The source as pages of some 2,500 characters, and the noise that was put between them, without the first header,
+    which is to stay."""
+    parts: list[str] = []
+    lines: list[str] = []
+    position = 0
+    for block in parse_markdown(source).blocks[1:]:
+        if block.start - position >= PAGE:
+            page = [HEADER, f"Page {len(parts) + 1}", "Back to top"]
+            parts.append(source[position : block.start] + "\n\n" + "\n\n".join(page) + "\n\n")
+            lines += page
+            position = block.start
+    return "".join(parts) + source[position:], lines[1:]
+
+
+def found_of(source: str) -> tuple[int, int]:
+    """How many lines were put in and found, for a document of at least five pages."""
+    noisy, lines = planted(source)
+    if len(lines) < 14:
+        return 0, 0
+    texts = Counter(noisy[start:end] for start, end in noise(parse_markdown(noisy)))
+    return len(lines), sum((texts & Counter(lines)).values())
 
 
 def lost(source: str, edits: Edits) -> int:
@@ -136,14 +169,14 @@ def table(results: Sequence[Result]) -> Iterator[str]:
     """A Markdown table."""
     yield (
         "| corpus | files | with noise | dropped | share | ranges | page numbers | in code, tables | with facts | lost"
-        " | MB/s |"
+        " | planted, found | MB/s |"
     )
-    yield "|" + " --- |" * 11
+    yield "|" + " --- |" * 12
     for result in results:
         yield (
             f"| {result.corpus} | {result.files} | {result.files_with_noise} | {result.dropped} | {result.share:.4%}"
             f" | {result.ranges} | {result.page_numbers} | {result.in_protected_blocks} | {result.with_facts}"
-            f" | {result.lost} | {result.mb_per_cpu_s} |"
+            f" | {result.lost} | {result.found} of {result.planted} | {result.mb_per_cpu_s} |"
         )
 
 
