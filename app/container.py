@@ -48,6 +48,7 @@ from services.index_document import DocumentIndexer
 from services.ingest_document import DocumentIngestor
 from services.jobs import JobRunner
 from services.lifecycle import Lifecycle
+from services.mend_tree import TreeMender
 from services.ports import Compute
 from services.retrieve import Retriever
 from services.store import OpenUnitOfWork, UnitOfWork
@@ -134,10 +135,11 @@ async def open_worker(
             indexer = DocumentIndexer(units, models, compute, secrets)
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
             builder = TreeBuilder(units, settings.tree_params, debounce, models, compute)
+            mender = TreeMender(units, settings.tree_params, models, builder)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 units,
-                {"ingest": indexer.index, "build": builder.build},
+                {"ingest": indexer.index, "build": builder.build, "mend": mender.mend},
                 {"build": builder.delay},
                 indexes,
                 secrets,

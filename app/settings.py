@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from constants.models import load_models
 from infra.providers.access import BaseUrlNotAllowed, checked_base_url
 from services.clustering import GroupingParams
-from services.domain import ChunkingParams
+from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest
 from services.tree_params import TreeParams
 
@@ -72,10 +72,11 @@ class ChunkSettings(Group):
     chunker: str = "markdown"
     size: int = Field(1200, ge=100, le=20_000)
     overlap: int = Field(200, ge=0)
+    refine: Refine = Field("auto", validation_alias="RAPTOR_REFINE")
 
     @property
     def params(self) -> ChunkingParams:
-        return ChunkingParams(self.chunker, self.size, self.overlap)
+        return ChunkingParams(self.chunker, self.size, self.overlap, self.refine)
 
 
 class TreeSettings(Group):

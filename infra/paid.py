@@ -93,7 +93,7 @@ class PaidChat:
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         key = chat_key(self._spec, request)
-        if request.reusable:
+        if request.reusable and not request.anew:
             found = await self._till.results.get(self._errand.tenant, key)
             if found is not None:
                 return await self._again(request, ChatAnswer(found["text"], found["finish_reason"], Usage()))

@@ -24,7 +24,7 @@ PUT = text(
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
     values (:tenant, :key, :kind, :provider, :model, cast(cast(:output as text) as jsonb), cast(:usage as jsonb),
         octet_length(cast(:output as text)))
-    on conflict (tenant_id, key) do nothing
+    on conflict (tenant_id, key) do update set output = excluded.output, usage = excluded.usage, size = excluded.size
     """
 )
 GET = text(

@@ -64,7 +64,8 @@ class Debounce:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What stays the same over one build, and the figures that grow with it."""
+    """What stays the same over one build, and the figures that grow with it. `known` are nodes whose text is there
+    already although their level is not committed; `anew` are nodes whose earlier answers were of no use."""
 
     run: JobRun
     dataset: Dataset
@@ -77,6 +78,8 @@ class Build:
     sizes: dict[int, int] = field(default_factory=dict)
     floors_s: list[float] = field(default_factory=list)
     written_s: dict[int, float] = field(default_factory=dict)
+    known: Mapping[UUID, WrittenNode] = field(default_factory=dict)
+    anew: frozenset[UUID] = frozenset()
     degraded: list[UUID] = field(default_factory=list)
 
     async def report(self, level: int, step: str, share: float, **detail: Any) -> None:
@@ -139,7 +142,7 @@ class TreeBuilder:
                 summarizer=self._models.summarizer(params.summary_llm, run.errand),
                 scratch=Path(scratch),
             )
-            top = await self._grow(build)
+            top = await self.grow(build)
         await self._publish(run, dataset, tree, versions, build_stats(build, top))
         await self._clear_away(run, dataset)
 
@@ -169,7 +172,7 @@ class TreeBuilder:
             await work.commit()
             return tree
 
-    async def _grow(self, build: Build) -> Level:
+    async def grow(self, build: Build) -> Level:
         """The level loop. A level's texts are committed while the next level is clustered."""
         async with self._open(build.run.tenant) as work:
             stored = {level.level: level for level in await work.trees.levels(build.tree.tree_id)}
@@ -177,6 +180,7 @@ class TreeBuilder:
         while level.number == 0 or len(level) > 1:
             begun = stored.get(level.number + 1)
             if begun is not None:
+                await self._commit_texts(build, level)
                 level = await self._write(build, level, begun.planned, begun.written)
                 continue
             grouping, _ = await both(self._group(build, level), self._commit_texts(build, level))
@@ -227,12 +231,16 @@ class TreeBuilder:
         before = {
             position: Summary((found.title,), found.text, found.meta, Usage())
             for position, node in enumerate(planned)
-            if (found := written.get(node.node_id)) is not None
+            if (found := written.get(node.node_id) or build.known.get(node.node_id)) is not None
         }
         writer = LevelWriter(
             summarizer=build.summarizer,
             embedder=build.embedder,
-            load=lambda positions: self._requests(build, below, [members[position] for position in positions]),
+            load=lambda positions: self._requests(
+                build,
+                below,
+                [(members[position], planned[position].node_id in build.anew) for position in positions],
+            ),
             known_vectors=lambda keys: self._known_vectors(build, keys),
             store_vectors=lambda rows: self._store_vectors(build, number, planned, rows),
             progress=LevelProgress(build, number, len(planned)),
@@ -248,13 +256,15 @@ class TreeBuilder:
             node.node_id for node, summary in zip(planned, text.summaries, strict=True) if "reason" in summary.meta
         )
         path = build.scratch / f"level-{number}.f32"
-        return next_level(below, planned, text, path, committed=len(before) == len(planned))
+        return next_level(below, planned, text, path, committed=len(written) == len(planned))
 
-    async def _requests(self, build: Build, below: Level, groups: Sequence[Positions]) -> list[SummaryRequest]:
+    async def _requests(
+        self, build: Build, below: Level, groups: Sequence[tuple[Positions, bool]]
+    ) -> list[SummaryRequest]:
         if below.text is not None:
             texts: Mapping[int, str] = dict(enumerate(summary.text for summary in below.text.summaries))
         else:
-            wanted = {int(row) for rows in groups for row in rows}
+            wanted = {int(row) for rows, _ in groups for row in rows}
             async with self._open(build.run.tenant) as work:
                 stored = await work.trees.leaf_texts([below.node_ids[row] for row in wanted])
             texts = {row: stored[below.node_ids[row]] for row in wanted}
@@ -264,8 +274,9 @@ class TreeBuilder:
                 heading_paths=tuple(below.paths[row] for row in rows),
                 token_budget=build.params.grouping.token_budget,
                 max_tokens=build.params.summary_tokens,
+                anew=anew,
             )
-            for rows in groups
+            for rows, anew in groups
         ]
 
     async def _known_vectors(self, build: Build, keys: Sequence[bytes]) -> Mapping[bytes, FloatArray]:

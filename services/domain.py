@@ -16,7 +16,9 @@ DEFAULT_TENANT = TenantId("default")
 UpsertMode = Literal["upsert", "replace", "skip_duplicates"]
 VectorIndex = Literal["hnsw_cosine", "hnsw_ip", "hnsw_l2", "exact"]
 NodeKind = Literal["leaf", "summary", "root"]
-JobType = Literal["ingest", "build"]
+JobType = Literal["ingest", "build", "mend"]
+# How chunks are refined; `auto` is a wish, and never a stored version's: see `services/ingest_document.py`.
+Refine = Literal["auto", "off", "heuristic", "llm"]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -102,7 +104,7 @@ class ChunkingParams:
     chunker: str = "markdown"
     size: int = 1200
     overlap: int = 200
-    refine: str = "off"
+    refine: Refine = "off"
 
 
 @dataclass(frozen=True, slots=True)

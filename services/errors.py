@@ -88,6 +88,10 @@ class UnknownModel(RaptorError):
     code = "unknown_model"
 
 
+class RefinementNeedsModel(UnknownModel):
+    """`refine=llm` needs a chat model: name one as `summary_llm` and bring its key, or take `refine=heuristic`."""
+
+
 class MissingProviderKey(RaptorError):
     """The model's provider needs a key: bring one with the request, or ask the operator to configure it."""
 

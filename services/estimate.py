@@ -37,7 +37,10 @@ TITLE_TOKENS = 6
 TITLE = "A title of about so many letters"
 MARK = "0" * 12
 
-Stage = Literal["embed", "summary"]
+# What a refinement answers: three lists that are mostly empty.
+DECISION_TOKENS = 20
+
+Stage = Literal["refinement", "embed", "summary"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +136,7 @@ def _summary_tokens(body: float, params: TreeParams) -> float:
 # What it costs and how long it takes.
 
 # Seconds that a call is reckoned with: a provider's latency is not known before it is called.
-SECONDS_A_CALL: dict[Stage, float] = {"summary": 4.0, "embed": 1.0}
+SECONDS_A_CALL: dict[Stage, float] = {"refinement": 3.0, "summary": 4.0, "embed": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,15 @@ def line_of(stage: Stage, terms: Terms, used: Usage, rounds: int) -> Line:
         paces.append(used.tokens / terms.tpm)
     cost = terms.price.of(used.input_tokens, used.output_tokens, 0) if terms.price.known else None
     return Line(stage, terms.provider, terms.model, used.calls, used.input_tokens, used.output_tokens, cost, max(paces))
+
+
+def refinement_lines(questions: Sequence[int], chat: Terms | None) -> list[Line]:
+    """The line of a refinement by a model; `questions` are the tokens of each."""
+    if chat is None or not questions:
+        return []
+    count = len(questions)
+    used = Usage(calls=count, input_tokens=sum(questions), output_tokens=count * DECISION_TOKENS)
+    return [line_of("refinement", chat, used, -(-count // chat.concurrency))]
 
 
 def tree_lines(levels: Sequence[LevelEstimate], summaries: Terms | None, vectors: Terms | None) -> list[Line]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from services.build_tree import fingerprint_of
 from services.chunking import CHUNKERS
+from services.chunking.refine import draft_of, question
 from services.cost import Errand, Keys
 from services.domain import Dataset, EmbeddingSpace, JsonObject, Leaf, TenantId, Usage
 from services.errors import DatasetNotFound
-from services.estimate import Leaves, LevelEstimate, Line, expected_levels, line_of, tree_lines
+from services.estimate import Leaves, LevelEstimate, Line, expected_levels, line_of, refinement_lines, tree_lines
 from services.index_document import embedded_text, embedded_together, to_embed
 from services.ingest_document import Upload, same_processing
 from services.ports import EmbedderTerms, Models, Reader
@@ -64,6 +65,7 @@ class Chunked:
 
     upload: Upload
     checksum: str
+    text: str
     texts: Texts
 
 
@@ -74,6 +76,7 @@ class Draft:
     kept: list[Leaf] = field(default_factory=list)
     new: dict[str, Texts] = field(default_factory=dict)
     unchanged: int = 0
+    to_refine: list[Chunked] = field(default_factory=list)
 
     @property
     def new_chunks(self) -> int:
@@ -116,6 +119,7 @@ class CostEstimator:
             stays = live.fingerprint == fingerprint_of(dataset, params, draft.kept)
         levels = [] if stays or not request.build_tree else expected_levels(draft.leaves(), params)
         summaries = self._models.chat_terms(params.summary_llm)
+        questions = await asyncio.to_thread(refinement_questions, draft.to_refine) if summaries is not None else []
         return Estimate(
             dataset_exists=dataset is not None,
             documents=len(request.uploads),
@@ -126,14 +130,14 @@ class CostEstimator:
             summary_llm=self._models.resolve_chat(params.summary_llm).name,
             tree="built" if levels else "unchanged" if stays and request.build_tree else "none",
             levels=levels,
-            lines=[*embedding, *tree_lines(levels, summaries, terms.terms)],
+            lines=[*refinement_lines(questions, summaries), *embedding, *tree_lines(levels, summaries, terms.terms)],
         )
 
     def _chunked(self, upload: Upload) -> Chunked:
         text, chunking = self._reader.read(upload.data).text, upload.chunking
         spans = CHUNKERS[chunking.chunker](text, size=chunking.size, overlap=chunking.overlap)
         texts = [(span.heading_path, text[span.start : span.end]) for span in spans]
-        return Chunked(upload, hashlib.sha256(upload.data).hexdigest(), texts)
+        return Chunked(upload, hashlib.sha256(upload.data).hexdigest(), text, texts)
 
     def _space(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> EmbeddingSpace:
         if request.embedding_model is not None:
@@ -172,6 +176,7 @@ async def drafted(
                 continue
             replaced.add(stored.doc_id)
         draft.new[identity or f"new:{number}"] = document.texts
+        draft.to_refine.append(document)
     if dataset is None:
         return draft
     leaves, _ = await work.trees.build_set(dataset.dataset_id)
@@ -182,6 +187,17 @@ async def drafted(
             draft.new[document_name] = [(leaf.heading_path, texts[leaf.chunk_id]) for leaf in of_document]
         draft.kept = []
     return draft
+
+
+def refinement_questions(documents: Iterable[Chunked]) -> list[int]:
+    """Tokens of each question that the refinement asks where it is asked for, or left open."""
+    asked = []
+    for document in documents:
+        if document.upload.chunking.refine in ("auto", "llm"):
+            for pieces in draft_of(document.text, document.upload.chunking).windows:
+                request = question(pieces, "")
+                asked.append(estimate_tokens(request.system) + estimate_tokens(request.user))
+    return asked
 
 
 async def embedded(

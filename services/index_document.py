@@ -1,4 +1,4 @@
-"""From a stored text to chunks with vectors: chunk, persist, embed what is not known yet, hand over to the tree.
+"""From a stored text to chunks with vectors: chunk, refine, persist, embed what is not known, hand over to the tree.
 
 Every step finds what an earlier attempt left: chunks are there or not (one transaction), vectors are written as they
 arrive, and a text that was embedded before, in this version or another, is never sent again.
@@ -7,16 +7,24 @@ arrive, and a text that was embedded before, in this version or another, is neve
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from services.chunking import CHUNKERS
-from services.domain import Chunk, ChunkSpan, Usage
+from services.chunking.refine import Draft, Refinement, draft_of, heuristic, refine
+from services.domain import Chunk, ChunkSpan, Dataset, Usage
 from services.jobs import JobRun
 from services.ports import Compute, Embedder, EmbeddingUnit, Models, SecretBox
 from services.store import NewVector, OpenUnitOfWork, VersionToIndex
+from services.tree_params import AUTO
 from utils.batching import batches
 from utils.hashing import stable_uuid
 from utils.tokens import estimate_tokens
+
+logger = logging.getLogger(__name__)
 
 # Vectors are written as often as this, so that a crash repeats at most one batch.
 EMBED_BATCH = 256
@@ -51,14 +59,35 @@ class DocumentIndexer:
             chunks = await work.documents.chunks_of(version.version_id)
         if version.embedded_at is None:
             if not chunks:
-                chunks = await self._chunk(run, version)
+                refinement = await self._refine(run, version, dataset)
+                chunks = await self._chunk(run, version, refinement)
             await self._embed(run, version, chunks, self._models.embedder(dataset.space, run.errand))
-        await self._hand_over(run, version, len(chunks))
+        await self._hand_over(run, version, chunks)
 
-    async def _chunk(self, run: JobRun, version: VersionToIndex) -> list[Chunk]:
-        await run.report("chunk", 0.05)
+    async def _refine(self, run: JobRun, version: VersionToIndex, dataset: Dataset) -> Refinement | None:
+        """What a model decides about the text; None where none is asked. Its answers are paid results: a repeated
+        attempt, and a new version whose windows are the same, pay for none of them."""
+        if version.chunking.refine != "llm":
+            return None
+        await run.report("chunk", 0.02)
         with run.timed("chunk_s"):
-            chunks: list[Chunk] = await self._compute(cut, version)
+            draft: Draft = await self._compute(draft_of, version.text, version.chunking)
+        name = dataset.settings.get("summary_llm", AUTO)
+        model = self._models.chat(self._models.default_chat(run.errand) if name == AUTO else name, run.errand)
+
+        async def progress(done: int, planned: int) -> None:
+            await run.report("refine", 0.02 + 0.08 * done / planned, done=done, planned=planned)
+
+        with run.timed("refine_s"):
+            refinement = await refine(model, draft, progress)
+        figures = {"windows": refinement.windows, "unusable": len(refinement.left)}
+        logger.info("chunks refined", extra={"dropped": len(refinement.edits.dropped), **figures})
+        return refinement
+
+    async def _chunk(self, run: JobRun, version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:
+        await run.report("chunk", 0.1)
+        with run.timed("chunk_s"):
+            chunks: list[Chunk] = await self._compute(cut, version, refinement)
         with run.timed("db_s"):
             async with self._open(run.tenant, run.lease) as work:
                 await work.documents.add_chunks(version, chunks)
@@ -106,11 +135,16 @@ class DocumentIndexer:
             done += len(flat)
             await run.report("embed", 0.2 + 0.8 * done / len(chunks), done=done, planned=len(chunks))
 
-    async def _hand_over(self, run: JobRun, version: VersionToIndex, chunk_count: int) -> None:
+    async def _hand_over(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
         """The JOIN of an upload with its dataset: from here the build owns it, or it is served at once."""
-        result = {"chunks": chunk_count, "upserted": chunk_count, "checksum": version.checksum}
+        result = {
+            "chunks": len(chunks),
+            "upserted": len(chunks),
+            "checksum": version.checksum,
+            "refinement": refinement_figures(version, chunks),
+        }
         async with self._open(run.tenant, run.lease) as work:
-            await work.documents.mark_embedded(version.version_id, chunk_count)
+            await work.documents.mark_embedded(version.version_id, len(chunks))
             if version.build_tree:
                 revision = await work.datasets.want_tree(version.dataset_id)
                 await work.jobs.await_tree(run.lease, revision, result, run.figures())
@@ -141,12 +175,47 @@ def embedded_together(missing: list[list[int]], units: Sequence[EmbeddingUnit]) 
         yield from ([list(batch)] for batch in batches([p for unit in missing for p in unit], EMBED_BATCH))
 
 
-def cut(version: VersionToIndex) -> list[Chunk]:
+def cut(version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:
     """Runs in the process pool: ten megabytes of Markdown take seconds. Ids follow from version and position, so that
     a repeated attempt writes the same rows."""
     chunking = version.chunking
-    spans = CHUNKERS[chunking.chunker](version.text, size=chunking.size, overlap=chunking.overlap)
-    return [chunk_from(version, idx, span) for idx, span in enumerate(spans)]
+    if chunking.refine == "heuristic":
+        refinement = heuristic(version.text)
+    refinement = refinement or Refinement()
+    spans = CHUNKERS[chunking.chunker](
+        version.text, size=chunking.size, overlap=chunking.overlap, edits=refinement.edits
+    )
+    return [chunk_from(version, idx, span) for idx, span in enumerate(with_traces(spans, refinement))]
+
+
+def with_traces(spans: Sequence[ChunkSpan], refinement: Refinement) -> Iterator[ChunkSpan]:
+    """The spans with what refinement did there, so that it can be seen and taken back: `dropped` are the ranges left
+    out between the chunk before and this one (in the last chunk also those after it), `refinement` is `skipped` where
+    no model's answer was of use."""
+    dropped, left = deque(refinement.edits.dropped), deque(refinement.left)
+    for number, span in enumerate(spans, 1):
+        meta = dict(span.meta)
+        before = []
+        while dropped and (dropped[0][0] < span.end or number == len(spans)):
+            before.append(list(dropped.popleft()))
+        if before:
+            meta["dropped"] = before
+        while left and left[0][1] <= span.start:
+            left.popleft()
+        if left and left[0][0] < span.end:
+            meta["refinement"] = "skipped"
+        yield replace(span, meta=meta)
+
+
+def refinement_figures(version: VersionToIndex, chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """From the stored chunks, so that a job that was interrupted tells the same."""
+    dropped = [span for chunk in chunks for span in chunk.meta.get("dropped", ())]
+    return {
+        "mode": version.chunking.refine,
+        "dropped": len(dropped),
+        "dropped_characters": sum(end - start for start, end in dropped),
+        "skipped_chunks": sum("refinement" in chunk.meta for chunk in chunks),
+    }
 
 
 def chunk_from(version: VersionToIndex, idx: int, span: ChunkSpan) -> Chunk:

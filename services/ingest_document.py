@@ -14,13 +14,14 @@ from services.domain import (
     ChunkingParams,
     Dataset,
     JsonObject,
+    Refine,
     SourceText,
     TenantId,
     UpsertMode,
     VectorIndex,
     tree_name,
 )
-from services.errors import UnsupportedFileType
+from services.errors import MissingProviderKey, RefinementNeedsModel, UnknownModel, UnsupportedFileType
 from services.ports import Models, Reader, SecretBox
 from services.store import NewDocument, NewJob, NewVersion, OpenUnitOfWork, StoredDocument, UnitOfWork
 from services.tree_params import AUTO
@@ -72,7 +73,10 @@ class Accepted:
 
 def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
     """Whether the upload is what is stored already, content and parameters."""
-    return stored.checksum == checksum and stored.chunking == upload.chunking and stored.embed_model == embed_model
+    # What was refined by somebody's key, or without one, is not done again because the next caller brings another.
+    refine = stored.chunking.refine if upload.chunking.refine == "auto" else upload.chunking.refine
+    chunking = replace(upload.chunking, refine=refine)
+    return stored.checksum == checksum and stored.chunking == chunking and stored.embed_model == embed_model
 
 
 class DocumentIngestor:
@@ -93,7 +97,8 @@ class DocumentIngestor:
         self._default_vector_index = default_vector_index
 
     async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
-        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey."""
+        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey,
+        RefinementNeedsModel."""
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         source = self._reader_for(upload.file_name).read(upload.data)
         checksum = hashlib.sha256(upload.data).hexdigest()
@@ -104,6 +109,7 @@ class DocumentIngestor:
 
     async def _decide(self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str) -> Accepted:
         dataset = await self._open_dataset(work, upload)
+        refine = self._refine(upload, dataset, Errand(work.tenant, upload.dataset_id, keys=upload.keys))
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.documents.with_checksum(upload.dataset_id, checksum)
             if twin is not None:
@@ -132,7 +138,7 @@ class DocumentIngestor:
                     text=source.text,
                     title=source.title,
                     embed_model=dataset.space.name,
-                    chunking=upload.chunking,
+                    chunking=replace(upload.chunking, refine=refine),
                     build_tree=upload.build_tree,
                 )
             )
@@ -167,8 +173,29 @@ class DocumentIngestor:
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, errand)
         if upload.build_tree:
-            self._models.check(upload.summary_llm or dataset.settings.get("summary_llm", AUTO), errand)
+            self._models.check(self._chat(upload, dataset), errand)
         return dataset
+
+    @staticmethod
+    def _chat(upload: Upload, dataset: Dataset) -> str:
+        return str(upload.summary_llm or dataset.settings.get("summary_llm", AUTO))
+
+    def _refine(self, upload: Upload, dataset: Dataset, errand: Errand) -> Refine:
+        """`auto` asks a model where there is one to ask. Raises RefinementNeedsModel, MissingProviderKey."""
+        wanted, chat = upload.chunking.refine, self._chat(upload, dataset)
+        if wanted not in ("auto", "llm"):
+            return wanted
+        try:
+            self._models.chat(self._models.default_chat(errand) if chat == AUTO else chat, errand)
+        except UnknownModel:
+            if wanted == "llm":
+                raise RefinementNeedsModel from None
+            return "off"
+        except MissingProviderKey:
+            if wanted == "llm":
+                raise
+            return "off"
+        return "llm"
 
     def _reader_for(self, file_name: str | None) -> Reader:
         suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]

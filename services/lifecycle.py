@@ -8,7 +8,7 @@ from services.cost import Budget, Errand, Keys
 from services.domain import JsonObject, TenantId
 from services.errors import AlreadyRunning
 from services.ports import Models, SecretBox
-from services.store import OpenUnitOfWork
+from services.store import NewJob, OpenUnitOfWork
 from services.tree_params import TreeParams
 
 
@@ -62,6 +62,22 @@ class Lifecycle:
             await work.commit()
         return job_id
 
+    async def retry_nodes(self, tenant: TenantId, dataset_id: str, keys: Keys, budget: Budget) -> UUID:
+        """A job that has the nodes of the live tree that were written without their model written by it. Raises
+        TreeNotFound, UnknownModel, MissingProviderKey."""
+        async with self._open(tenant) as work:
+            tree = await work.catalog.tree(dataset_id)
+            dataset = await work.datasets.get(dataset_id)
+            errand = Errand(tenant, dataset_id, keys=keys)
+            self._models.check(str(tree.params["summary_llm"]), errand)
+            self._models.embedder(dataset.space, errand)
+            params = {"budget": budget.as_json()} if budget.as_json() else {}
+            job_id = await work.jobs.start(NewJob("mend", dataset_id, None, None, params))
+            sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
+            await work.jobs.put_secrets(job_id, sealed)
+            await work.commit()
+        return job_id
+
     async def cancel_job(self, tenant: TenantId, job_id: UUID) -> None:
         """Ends a job that has not ended; what it finished is kept. Does nothing to one that has ended."""
         async with self._open(tenant) as work:
@@ -70,10 +86,16 @@ class Lifecycle:
 
     async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
         """Takes a failed or cancelled job up again, where it stopped, with limits in the place of those it had; what
-        it used before counts. `keys` are brought anew: those of the first time were erased when the job ended. Raises
-        VersionConflict for another state."""
+        it used before counts. One that succeeded with nodes that were written without their model is mended. `keys`
+        are brought anew: those of the first time were erased when the job ended. Raises VersionConflict for another
+        state."""
         async with self._open(tenant) as work:
-            again = await work.jobs.retry(job_id, budget.as_json())
+            job = await work.jobs.get(job_id)
+            if job.status == "succeeded" and job.result.get("degraded"):
+                params = {"budget": budget.as_json()} if budget.as_json() else {}
+                again = await work.jobs.start(NewJob("mend", job.dataset_id, None, None, params))
+            else:
+                again = await work.jobs.retry(job_id, budget.as_json())
             sealed = {provider: self._secrets.seal(key, again.hex) for provider, key in keys.items()}
             await work.jobs.put_secrets(again, sealed)
             await work.commit()

@@ -68,7 +68,8 @@ class Embedder(Protocol):
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question to a chat model: `system` instructs, `user` holds the data. `purpose` names the kind of work in the
-    ledger; an answer that was paid for is found again unless it is not `reusable`."""
+    ledger; an answer that was paid for is found again unless it is not `reusable`. Asked `anew`, the answer takes the
+    place of one that was of no use."""
 
     purpose: str
     system: str
@@ -77,6 +78,7 @@ class ChatRequest:
     temperature: float = 0.0
     json: bool = False
     reusable: bool = True
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class SummaryRequest:
     heading_paths: tuple[tuple[str, ...], ...]
     token_budget: int
     max_tokens: int
+    # The answer that was paid for before is not wanted again: it was of no use.
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

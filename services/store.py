@@ -234,6 +234,14 @@ class Trees(Protocol):
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]: ...
 
+    async def leaves(self, tree_id: UUID) -> list[Leaf]:
+        """The leaves of a tree, in its reading order."""
+        ...
+
+    async def stale(self, tree_id: UUID) -> bool:
+        """Whether anything that the tree was written from is deleted or superseded."""
+        ...
+
     async def publish(
         self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
     ) -> None:

@@ -100,6 +100,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return defaults.model_copy(
         update={
             "data_dir": tmp_path / "data",
+            # A test that brings a key would otherwise pay for refinement as well.
+            "chunk": defaults.chunk.model_copy(update={"refine": "off"}),
             "tree": defaults.tree.model_copy(update={"debounce_seconds": 0.2, "debounce_max_seconds": 2.0}),
             "worker": defaults.worker.model_copy(
                 update={

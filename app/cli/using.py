@@ -30,6 +30,7 @@ DatasetId = Annotated[str, typer.Option("--dataset", "-d", help="The dataset.")]
 def add_to(app: typer.Typer) -> None:
     for command in (ingest, retrieve, tree, jobs):
         app.command(rich_help_panel="Use it")(command)
+    app.command(rich_help_panel="Use it", name="retry-nodes")(retry_nodes)
 
 
 def ingest(
@@ -111,6 +112,21 @@ def jobs(
             given = {name: limit for name, limit in limits.items() if limit is not None}
             job_id = str(client.retry(job_id, **given)["job_id"])
         console.print_json(data=client.job(job_id))
+
+
+def retry_nodes(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Have summaries that were written without their model written by it, and those above them anew."""
+    with service(load_settings(), url, api_key) as client:
+        job = client.wait_for(str(client.retry_nodes(dataset)["job_id"]))
+    if job["status"] != "succeeded":
+        error = job["error"] or {}
+        console.print(f"[bold red]{job['status']}[/]: {escape(str(error.get('message', '')))}", highlight=False)
+        raise typer.Exit(1)
+    console.print(f"{job['result']['mended']} mended, {job['result']['degraded']} left as they were.")
 
 
 def show_hits(found: dict[str, Any]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 
 from services.domain import EmbeddingSpace
 from services.ports import EmbeddingUnit
+from utils.batching import windows
 from utils.hashing import content_key
 from utils.tokens import estimate_tokens
 
@@ -27,23 +27,6 @@ def window_units(space: EmbeddingSpace, texts: Sequence[str], window_tokens: int
             EmbeddingUnit(positions, tuple(content_key("embedding", window, i) for i in range(len(inside))), True)
         )
     return units
-
-
-def windows(tokens: Sequence[int], texts: Sequence[str], window_tokens: int) -> Iterator[range]:
-    """Consecutive windows of at most `window_tokens`. Between half of that and all of it a window ends after a text
-    whose content says so, one of eight: an inserted paragraph then moves the border of its own window, and not those
-    of all windows after it."""
-    start, size = 0, 0
-    for position, cost in enumerate(tokens):
-        if position > start and size + cost > window_tokens:
-            yield range(start, position)
-            start, size = position, 0
-        size += cost
-        if size >= window_tokens / 2 and zlib.crc32(texts[position].encode()) % 8 == 0:
-            yield range(start, position + 1)
-            start, size = position + 1, 0
-    if start < len(tokens):
-        yield range(start, len(tokens))
 
 
 def request_batches(texts: Sequence[str], most: int, most_tokens: int) -> Iterator[list[str]]:

@@ -110,6 +110,9 @@ class ServiceClient:
     def usage(self, **options: Any) -> dict[str, Any]:
         return self._data("GET", "/v1/usage", params=options)
 
+    def retry_nodes(self, dataset_id: str, **options: Any) -> dict[str, Any]:
+        return self._data("POST", f"/v1/datasets/{dataset_id}/retry-nodes", json=options)
+
     def dataset(self, dataset_id: str) -> dict[str, Any]:
         return self._data("GET", f"/v1/datasets/{dataset_id}")
 

@@ -34,7 +34,7 @@ async def estimate(
     """The dataset need not exist. Chunks are counted, the tree above them is expected; what is known is free."""
     body = body or EstimateBody()
     limits: IngestLimits = request.app.state.ingest_limits
-    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap)
+    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine)
     dataset_id = checked_dataset_id(dataset_id, None, None)
     uploads = [
         Upload(

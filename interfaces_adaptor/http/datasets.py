@@ -11,7 +11,7 @@ from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, Tena
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
-from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody
+from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RetryNodesBody
 from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
 from services.cost import Budget
 
@@ -51,6 +51,24 @@ async def rebuild(
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     job_id = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
+    return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
+
+
+@router.post(
+    "/datasets/{dataset_id}/retry-nodes",
+    status_code=202,
+    response_model=Answer[JobStarted],
+    summary="Mend summaries that were written without their model",
+)
+async def retry_nodes(
+    request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RetryNodesBody | None = None
+) -> Any:
+    """A summary that its model could not write is made of sentences of its sources, and says so in `meta.reason`. The
+    job has the tree's model write just those, and anew what stands above them; the tree keeps its shape, and readers
+    see it mended all at once. The job's `result` tells how many were `mended` and how many are still `degraded`."""
+    body = body or RetryNodesBody()
+    budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
+    job_id = await services.lifecycle.retry_nodes(tenant, dataset_id, keys_of(request, body), budget)
     return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 
 

@@ -29,7 +29,7 @@ from interfaces_adaptor.http.schemas.envelope import Answer
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services import Services
 from services.cost import Budget, Keys
-from services.domain import TERMINAL, ChunkingParams, Job, TenantId
+from services.domain import TERMINAL, ChunkingParams, Job, Refine, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType
 from services.ingest_document import Accepted, Upload
 
@@ -137,7 +137,7 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
         summary_llm=form.summary_llm or None,
         vector_index=form.vector_index,
         upsert_mode=form.upsert_mode,
-        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
+        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap, form.refine),
         keys=keys,
         budget=Budget(form.max_cost, form.max_tokens, form.max_calls),
     )
@@ -155,7 +155,7 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         summary_llm=body.summary_llm,
         vector_index=body.vector_index,
         upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine),
         keys=keys,
         budget=Budget(body.max_cost, body.max_tokens, body.max_calls),
     )
@@ -200,14 +200,14 @@ async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
     return data
 
 
-def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None) -> ChunkingParams:
+def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None, refine: Refine | None) -> ChunkingParams:
     """Raises InvalidRequest."""
     default = limits.chunking
     size = default.size if size is None else size
     overlap = min(default.overlap, size // 4) if overlap is None else overlap
     if overlap >= size:
         raise InvalidRequest("`chunk_overlap` has to be smaller than `chunk_size`.", field="chunk_overlap")
-    return ChunkingParams(default.chunker, size, overlap, default.refine)
+    return ChunkingParams(default.chunker, size, overlap, refine or default.refine)
 
 
 def wait_of(prefer: str | None, longest_s: float) -> float:

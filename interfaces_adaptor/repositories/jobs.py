@@ -347,14 +347,14 @@ class SqlJobs(TenantRows):
         return row
 
     async def _enqueue(self, job_id: UUID, delay_s: float) -> None:
-        # The lock makes the queue run one build a dataset and one version a document at a time. Its order is that of
-        # ids, so that a lock must not be shared by a row that waits for a later time and one that need not.
+        # The lock makes the queue run one build or mending a dataset and one version a document at a time. Its order is
+        # that of ids, so that a lock must not be shared by a row that waits for a later time and one that need not.
         await self.execute(
             """
             with job as (
                 select job_id, case job_type
-                    when 'build' then 'build/' || tenant_id || '/' || dataset_id
-                    else 'document/' || tenant_id || '/' || dataset_id || '/' || doc_id end as lock
+                    when 'ingest' then 'document/' || tenant_id || '/' || dataset_id || '/' || doc_id
+                    else 'build/' || tenant_id || '/' || dataset_id end as lock
                 from jobs where tenant_id = :tenant and job_id = :job
             ), queued as (
                 insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at)

@@ -29,6 +29,18 @@ def tree_from(row: RowMapping) -> Tree:
     return Tree(**dict(row))
 
 
+def leaf_from(row: RowMapping, identity: str) -> Leaf:
+    return Leaf(
+        chunk_id=row["chunk_id"],
+        doc_id=row["doc_id"],
+        document=identity,
+        idx=row["idx"],
+        token_cnt=row["token_cnt"],
+        hash=row["hash"],
+        heading_path=tuple(row["heading_path"]),
+    )
+
+
 class SqlTrees(TenantRows):
     async def build_set(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
         versions = await self.all(BUILD_VERSIONS, dataset=dataset_id)
@@ -41,18 +53,7 @@ class SqlTrees(TenantRows):
             ids=ids,
         )
         identity = {row["doc_id"]: row["identity"] for row in versions}
-        leaves = [
-            Leaf(
-                chunk_id=row["chunk_id"],
-                doc_id=row["doc_id"],
-                document=identity[row["doc_id"]],
-                idx=row["idx"],
-                token_cnt=row["token_cnt"],
-                hash=row["hash"],
-                heading_path=tuple(row["heading_path"]),
-            )
-            for row in rows
-        ]
+        leaves = [leaf_from(row, identity[row["doc_id"]]) for row in rows]
         return sorted(leaves, key=lambda leaf: (leaf.document, leaf.idx)), ids
 
     async def live(self, dataset_id: str) -> Tree | None:
@@ -194,6 +195,24 @@ class SqlTrees(TenantRows):
             ids=list(chunk_ids),
         )
         return {row["chunk_id"]: row["text"] for row in rows}
+
+    async def leaves(self, tree_id: UUID) -> list[Leaf]:
+        rows = await self.all(
+            """
+            select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path from tree_nodes n
+            join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
+            join documents d on d.tenant_id = c.tenant_id and d.dataset_id = c.dataset_id and d.doc_id = c.doc_id
+            where n.tenant_id = :tenant and n.tree_id = :tree and n.level = 0 order by n.position
+            """,
+            tree=tree_id,
+        )
+        return [leaf_from(row, row["identity"]) for row in rows]
+
+    async def stale(self, tree_id: UUID) -> bool:
+        row = await self.first(
+            "select 1 from tree_nodes where tenant_id = :tenant and tree_id = :tree and stale limit 1", tree=tree_id
+        )
+        return row is not None
 
     async def publish(
         self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject

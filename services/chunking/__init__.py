@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from services.chunking.edits import NO_EDITS, Edits
 from services.chunking.markdown import chunk_markdown
 from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, InvalidChunkSize
 from services.chunking.recursive import chunk_recursive
@@ -14,9 +15,11 @@ __all__ = ["CHUNKERS", "Chunker", "InvalidChunkSize", "chunk_markdown", "chunk_r
 
 
 class Chunker(Protocol):
-    """Pure: the same source and numbers give the same spans. Raises InvalidChunkSize."""
+    """Pure: the same source, numbers and edits give the same spans. Raises InvalidChunkSize."""
 
-    def __call__(self, source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]: ...
+    def __call__(
+        self, source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP, edits: Edits = NO_EDITS
+    ) -> list[ChunkSpan]: ...
 
 
 CHUNKERS: Mapping[str, Chunker] = {

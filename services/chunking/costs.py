@@ -13,6 +13,8 @@ from services.chunking.document import Block, MarkdownDocument, is_invisible
 
 # Only where no other way is left: a heading apart from its text.
 FORBIDDEN = 1000.0
+# Where a model found that a new topic begins: worth any chunk that is not a mere fragment.
+NEW_TOPIC = -1.0
 # Apart from each other these say little: the mark of a fence and its code, a table's header and its first row.
 TORN = 3.0
 

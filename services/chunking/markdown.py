@@ -1,17 +1,20 @@
 """Chunks of Markdown: blocks packed under their headings, cut where a reader would cut, as spans of the source.
 
-parse (document.py) -> atoms with the cost of a cut before each (atoms.py, costs.py, splitting.py) -> the cheapest set
-of cuts (packing.py) -> spans, with an overlap where a section goes on (overlap.py).
+parse (document.py) -> atoms with the cost of a cut before each (atoms.py, costs.py, splitting.py), less what refinement
+drops (edits.py) -> the cheapest cuts (packing.py) -> spans, with an overlap where a section goes on
+(overlap.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 from services.chunking.atoms import atoms_of
 from services.chunking.document import FRONT_MATTER, MarkdownDocument, parse_markdown
+from services.chunking.edits import NO_EDITS, Edits, edited
 from services.chunking.overlap import overlap_start
 from services.chunking.packing import pack
 from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, check_parameters
@@ -21,25 +24,24 @@ from services.domain import ChunkSpan
 _LONGEST_INFO = 200
 
 
-def chunk_markdown(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]:
+def chunk_markdown(
+    source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP, edits: Edits = NO_EDITS
+) -> list[ChunkSpan]:
     """Chunks of `source` in reading order, none longer than `size` characters, overlap included.
 
-    Without their overlaps the spans part the source: nothing but white space is in none of them, nothing in two.
-    `meta["overlap"]` is the number of characters at the start that the chunk before has too; `meta["table_header"]`
-    and `meta["fence"]` (the info string) belong to the table or code block that a chunk goes on with.
+    Without their overlaps the spans part what `edits` leaves of the source: nothing but white space is in none of them,
+    nothing in two. `meta["overlap"]` is the number of characters at the start that the chunk before has too;
+    `meta["table_header"]` and `meta["fence"]` (the info string) belong to the table or code block that a chunk goes on
+    with.
 
     Raises InvalidChunkSize for a size below 100 or an overlap that is not smaller.
     """
     check_parameters(size, overlap)
     document = parse_markdown(source)
-    atoms = atoms_of(document, size)
-    depths = [section.depth for section in document.sections]
-    chunks = pack(
-        atoms, depths, size, lambda place: atoms[place].start - overlap_start(document, atoms, place, overlap)
-    )
     spans: list[ChunkSpan] = []
     before = -1
-    for first, last in chunks:
+    runs = edited(source, atoms_of(document, size), edits)
+    for atoms, first, last in ((run, *cut) for run in runs for cut in packed(document, run, size, overlap)):
         core, end = atoms[first].start, atoms[last - 1].end
         # It gives way to the size, and leaves the chunk before something of its own.
         reach = min(overlap, size - (end - core), core - before - 1)
@@ -48,6 +50,16 @@ def chunk_markdown(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFA
         spans.append(ChunkSpan(start, end, _heading_path(document, atoms[first:last]), meta))
         before = core
     return spans
+
+
+def packed(document: MarkdownDocument, atoms: Sequence[Atom], size: int, overlap: int) -> list[tuple[int, int]]:
+    """A run of atoms as chunks: ranges of places, `[first, last)`."""
+    depths = [section.depth for section in document.sections]
+    return pack(atoms, depths, size, partial(_reach, document, atoms, overlap))
+
+
+def _reach(document: MarkdownDocument, atoms: Sequence[Atom], overlap: int, place: int) -> int:
+    return atoms[place].start - overlap_start(document, atoms, place, overlap)
 
 
 def _continuation(document: MarkdownDocument, atom: Atom, size: int) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from services.chunking.document import trimmed
+from services.chunking.edits import NO_EDITS, Edits, kept
 from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, check_parameters
 from services.domain import ChunkSpan
 from utils.boundaries import grapheme_ceiling, grapheme_floor
@@ -16,43 +18,50 @@ _SEPARATORS = ["\n\n", "\n", "。", " "]
 _WINDOW = 65_536
 
 
-def chunk_recursive(source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP) -> list[ChunkSpan]:
+def chunk_recursive(
+    source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP, edits: Edits = NO_EDITS
+) -> list[ChunkSpan]:
     """Chunks of at most `size` characters by paragraphs, lines, words; no headings. Each but the first begins up to
-    `overlap` characters earlier, at a word, and says in `meta["overlap"]` how many characters that are.
+    `overlap` characters earlier, at a word, and says in `meta["overlap"]` how many characters that are. A chunk begins
+    where `edits` wants one; it has no choice of places, so that `joins` say nothing to it.
 
     Raises InvalidChunkSize for a size below 100 or an overlap that is not smaller.
     """
     check_parameters(size, overlap)
     spans: list[ChunkSpan] = []
-    for core, end in _cores(source, size - overlap):
-        start = _word_start(source, spans[-1].start + 1, core, overlap) if spans else core
-        spans.append(ChunkSpan(start, end, (), {"overlap": core - start} if start < core else {}))
+    stretches = list(kept(source, 0, len(source), edits.dropped))
+    places = [start for start, _ in stretches] + sorted(edits.breaks)
+    for first, last in stretches:
+        bounds = [first, *sorted(place for place in set(places) if first < place < last), last]
+        for begin, stop in pairwise(bounds):
+            for number, (core, end) in enumerate(_cores(source, begin, stop, size - overlap)):
+                start = _word_start(source, spans[-1].start + 1, core, overlap) if number else core
+                spans.append(ChunkSpan(start, end, (), {"overlap": core - start} if start < core else {}))
     return spans
 
 
-def _cores(source: str, size: int) -> Iterator[tuple[int, int]]:
-    """Pieces of at most `size` characters that hold all text, without surrounding white space."""
+def _cores(source: str, start: int, end: int, size: int) -> Iterator[tuple[int, int]]:
+    """Pieces of at most `size` characters that hold all text of `source[start:end]`, white space around left out."""
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=size, chunk_overlap=0, separators=_SEPARATORS, keep_separator="end", strip_whitespace=False
     )
-    start = 0
-    while start < len(source):
-        for part in splitter.split_text(source[start : _window_end(source, start)]):
+    while start < end:
+        for part in splitter.split_text(source[start : _window_end(source, start, end)]):
             part_end = start + len(part)
             while start < part_end:
                 stop = part_end if part_end - start <= size else grapheme_floor(source, start + size, start + 1)
-                core, end = trimmed(source, start, stop)
-                if core < end:
-                    yield core, end
+                first, last = trimmed(source, start, stop)
+                if first < last:
+                    yield first, last
                 start = stop
 
 
-def _window_end(source: str, start: int) -> int:
+def _window_end(source: str, start: int, end: int) -> int:
     limit = start + _WINDOW
-    if limit >= len(source):
-        return len(source)
+    if limit >= end:
+        return end
     for separator in _SEPARATORS:
         found = source.rfind(separator, start + _WINDOW // 2, limit)
         if found > 0:

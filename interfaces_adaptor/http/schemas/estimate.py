@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Strict
+from services.domain import Refine
 from services.estimate_cost import Estimate
 
 
@@ -33,6 +34,7 @@ class EstimateBody(ByokFields):
     tree: dict[str, Any] = Field(default_factory=dict)
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
+    refine: Refine | None = None
 
 
 class LevelOut(Strict):
@@ -45,7 +47,7 @@ class LevelOut(Strict):
 class LineOut(Strict):
     """`cost` in US dollars; null where the model's price is not known."""
 
-    stage: Literal["embed", "summary"]
+    stage: Literal["refinement", "embed", "summary"]
     provider: str
     model: str
     calls: int

@@ -10,8 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
-from services.domain import Job, UpsertMode, VectorIndex
+from services.domain import Job, Refine, UpsertMode, VectorIndex
 from services.ingest_document import Accepted
+
+REFINE = (
+    "Whether chunks are refined: `heuristic` leaves out page numbers, repeated headers and menus; `llm` also asks the"
+    " dataset's chat model what is noise and where topics begin; `auto` is `llm` where that model has a key, else"
+    " `off`."
+)
 
 
 class IngestForm(ByokFields):
@@ -31,6 +37,7 @@ class IngestForm(ByokFields):
     upsert_mode: UpsertMode = "upsert"
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
+    refine: Refine | None = Field(None, description=REFINE)
     max_cost: float | None = None
     max_tokens: int | None = None
     max_calls: int | None = None
@@ -88,6 +95,7 @@ class NewDocumentBody(ByokFields):
     upsert_mode: UpsertMode = "upsert"
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
+    refine: Refine | None = Field(None, description=REFINE)
     max_cost: float | None = None
     max_tokens: int | None = None
     max_calls: int | None = None

@@ -63,6 +63,16 @@ class JobStarted(BaseModel):
     dataset_id: str
 
 
+class RetryNodesBody(ByokFields):
+    """The budget bounds what the mending may cost, in US dollars, tokens and calls."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+
+
 class RebuildBody(ByokFields):
     """`tree` changes parameters of the tree, for this build and those after it; the budget bounds what it may cost."""
 

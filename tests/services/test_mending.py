@@ -1,0 +1,245 @@
+"""Nodes that were written without their model: marked, counted, and mended later, they and what stands above them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from app.container import open_container
+from app.settings import Settings
+from infra.compute import ProcessPool
+from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from tests.client import ApiClient, error_of
+from tests.conftest import api_client, running_worker
+from tests.factories import page
+
+Nodes = dict[tuple[int, int], dict[str, Any]]
+BROKEN = {"kind": "refusal", "endpoint": "chat", "contains": "moraine", "count": None}
+
+
+@pytest.fixture
+def provider() -> Iterator[RunningFakeProvider]:
+    with running_fake_provider() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
+    known = settings.providers.model_copy(
+        update={"deepseek_api_key": SecretStr("a-key"), "provider_base_url_override": provider.url}
+    )
+    chunk = settings.chunk.model_copy(update={"refine": "off", "size": 400, "overlap": 0})
+    tree = settings.tree.model_copy(update={"token_budget": 400, "summary_tokens": 100, "grouper": "contiguous"})
+    return settings.model_copy(update={"providers": known, "chunk": chunk, "tree": tree})
+
+
+@pytest.fixture
+async def api(settings: Settings, database_url: str, pool: ProcessPool) -> AsyncIterator[ApiClient]:
+    async with (
+        open_container(settings, database_url) as container,
+        running_worker(settings, database_url, pool),
+        api_client(container) as client,
+    ):
+        yield client
+
+
+def book() -> str:
+    """Paragraphs of made-up words, each a chunk; the model will not write about those with a moraine."""
+    draw = random.Random(1)
+    syllables = ("ba", "do", "ki", "lu", "me", "no", "pra", "ru", "sti", "to", "va", "wen")
+    parts = []
+    for number in range(24):
+        sentences = []
+        for _ in range(4):
+            words = ["".join(draw.choices(syllables, k=3)) for _ in range(9)]
+            sentences.append(" ".join(words).capitalize() + ".")
+        last = "Here lies the moraine." if number in (2, 3) else "Here lies nothing."
+        parts.append(f"## Part {chr(97 + number)}\n\n{' '.join(sentences)} {last}")
+    return "\n\n".join(parts)
+
+
+async def nodes_of(api: ApiClient) -> Nodes:
+    """The summaries of the live tree, by level and place in it, from the lowest up."""
+    found: Nodes = {}
+    for node in (await api.data("/v1/datasets/ds/tree", limit=500))["items"]:
+        if node["level"] > 0:
+            place = sum(level == node["level"] for level, _ in found)
+            found[node["level"], place] = await api.data(f"/v1/nodes/{node['node_id']}")
+    return dict(sorted(found.items()))
+
+
+def marked(nodes: Nodes) -> set[tuple[int, int]]:
+    return {place for place, node in nodes.items() if "reason" in node["meta"]}
+
+
+async def built_broken(api: ApiClient, provider: RunningFakeProvider) -> dict[str, Any]:
+    """A tree some of whose lowest summaries the model refused to write; the model is well again."""
+    provider.faults(BROKEN)
+    done = await api.ingest(book())
+    provider.reset()
+    jobs = (await api.data("/v1/jobs", dataset_id="ds"))["items"]
+    return dict(next(job for job in jobs if job["job_type"] == "build"), doc_id=done["doc_id"])
+
+
+async def mended(api: ApiClient, **body: Any) -> dict[str, Any]:
+    started = await api.post("/v1/datasets/ds/retry-nodes", json=body)
+    assert started.status_code == 202, started.text
+    return await api.finished(started.json()["data"]["job_id"])
+
+
+async def test_a_summary_that_its_model_refuses_is_written_without_it_marked_and_counted(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    build = await built_broken(api, provider)
+    nodes = await nodes_of(api)
+    assert build["status"] == "succeeded"
+    assert build["result"]["degraded"] == len(marked(nodes)) > 0
+    assert len(marked(nodes)) < len(nodes)
+    for place in marked(nodes):
+        assert nodes[place]["meta"]["summary_kind"] == "extractive"
+        assert nodes[place]["meta"]["reason"]["message"]
+        assert nodes[place]["text"]
+
+
+async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_nothing_else(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    await built_broken(api, provider)
+    before = await nodes_of(api)
+    job = await mended(api)
+    assert (job["status"], job["job_type"]) == ("succeeded", "mend")
+    assert (job["result"]["mended"], job["result"]["degraded"]) == (len(marked(before)), 0)
+
+    after = await nodes_of(api)
+    assert after.keys() == before.keys()
+    assert marked(after) == set()
+    places = {node["node_id"]: place for place, node in before.items()}
+    touched = set(marked(before))
+    for place in before:
+        if any(places.get(child["node_id"]) in touched for child in before[place]["children"]):
+            touched.add(place)
+    assert len(touched) < len(before)
+    for place, node in before.items():
+        if place in touched:
+            assert after[place]["meta"]["summary_kind"] == "abstractive"
+        else:
+            assert (after[place]["text"], after[place]["meta"]) == (node["text"], node["meta"])
+    assert provider.stats()["calls"] <= 2 * len(touched)
+    assert (await api.retrieve("moraine"))["tree_id"] == job["result"]["tree_id"]
+
+
+async def test_a_mended_tree_is_the_dataset_s_and_is_not_built_again(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    await built_broken(api, provider)
+    job = await mended(api)
+    provider.reset()
+    rebuilt = await api.post("/v1/datasets/ds/rebuild")
+    again = await api.finished(rebuilt.json()["data"]["job_id"])
+    assert again["result"]["tree_id"] == job["result"]["tree_id"]
+    assert provider.stats()["calls"] == 0
+    nothing = await mended(api)
+    assert (nothing["result"]["mended"], nothing["result"]["degraded"]) == (0, 0)
+
+
+async def test_an_answer_of_no_use_that_was_paid_for_is_not_given_again_by_the_mending_or_a_later_build(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    """A refusal in words is a finished answer: it stays in the store of paid results until a better one comes."""
+    provider.faults({**BROKEN, "kind": "refusal_in_text"})
+    await api.ingest(book())
+    broken = len(marked(await nodes_of(api)))
+    assert broken > 0
+    provider.reset()
+    assert (await mended(api))["result"]["mended"] == broken
+    await api.ingest("# Tides\n\nThe moon pulls the sea.\n", name="tides.md")
+    assert marked(await nodes_of(api)) == set()
+
+
+async def test_a_node_that_fails_again_stays_marked(api: ApiClient, provider: RunningFakeProvider) -> None:
+    await built_broken(api, provider)
+    before = marked(await nodes_of(api))
+    provider.faults(BROKEN)
+    job = await mended(api)
+    assert (job["status"], job["result"]["mended"], job["result"]["degraded"]) == ("succeeded", 0, len(before))
+    assert marked(await nodes_of(api)) == before
+
+
+async def test_a_retry_of_the_job_mends(api: ApiClient, provider: RunningFakeProvider) -> None:
+    build = await built_broken(api, provider)
+    answer = await api.post(f"/v1/jobs/{build['id']}/retry")
+    assert answer.status_code == 202
+    job = await api.finished(answer.json()["data"]["job_id"])
+    assert (job["job_type"], job["status"], job["result"]["degraded"]) == ("mend", "succeeded", 0)
+    assert error_of(await api.post(f"/v1/jobs/{job['id']}/retry")) == (409, "version_conflict")
+
+
+async def test_readers_keep_the_tree_until_the_mended_one_is_whole(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    await built_broken(api, provider)
+    old = (await api.retrieve("moraine"))["tree_id"]
+    provider.faults({"kind": "late_success", "endpoint": "chat", "seconds": 0.2, "count": None})
+    started = await api.post("/v1/datasets/ds/retry-nodes")
+    job_id = started.json()["data"]["job_id"]
+    seen = []
+    while (await api.job(job_id))["status"] in ("queued", "running"):
+        found = await api.retrieve("moraine", top_k=20)
+        texts = {hit["text"] for hit in found["results"] if hit["kind"] != "leaf"}
+        seen.append((found["tree_id"], frozenset(texts)))
+    assert {texts for tree, texts in seen if tree == old} == {seen[0][1]}
+    assert (await api.retrieve("moraine"))["tree_id"] != old
+
+
+async def test_a_tree_of_deleted_documents_is_not_mended(api: ApiClient, provider: RunningFakeProvider) -> None:
+    """The document is replaced without a build, so that no build removes what was written from it."""
+    await built_broken(api, provider)
+    await api.ingest(page("bees"), name="notes.md", build_tree="false")
+    job = await mended(api)
+    assert (job["status"], job["error"]["code"]) == ("failed", "version_conflict")
+    assert "rebuild" in job["error"]["message"]
+
+
+async def test_a_budget_stops_the_mending_and_leaves_the_tree(api: ApiClient, provider: RunningFakeProvider) -> None:
+    await built_broken(api, provider)
+    before = await nodes_of(api)
+    job = await mended(api, max_calls=1)
+    assert (job["status"], job["error"]["code"]) == ("failed", "budget_exceeded")
+    assert await nodes_of(api) == before
+    assert (await mended(api))["result"]["degraded"] == 0
+
+
+async def test_where_the_setting_says_so_a_node_without_its_model_fails_the_job(
+    settings: Settings, database_url: str, pool: ProcessPool, provider: RunningFakeProvider
+) -> None:
+    strict = settings.model_copy(
+        update={"providers": settings.providers.model_copy(update={"summary_fallback": "fail"})}
+    )
+    provider.faults(BROKEN)
+    async with (
+        open_container(strict, database_url) as container,
+        running_worker(strict, database_url, pool),
+        api_client(container) as api,
+    ):
+        job = await api.submit(book())
+        ended = await api.finished(job["job_id"])
+        assert ended["status"] == "failed"
+        assert ended["error"]["code"].startswith("provider_")
+        assert (await api.data("/v1/datasets/ds"))["live_tree"] is None
+        provider.reset()
+        again = await api.post(f"/v1/jobs/{job['job_id']}/retry")
+        mended_job = await api.finished(again.json()["data"]["job_id"])
+        assert mended_job["status"] == "succeeded", mended_job["error"]
+
+
+async def test_there_has_to_be_a_tree_and_a_key_to_mend(api: ApiClient, provider: RunningFakeProvider) -> None:
+    assert error_of(await api.post("/v1/datasets/none/retry-nodes"))[0] == 404
+    await api.ingest(page("bees"), build_tree="false")
+    assert error_of(await api.post("/v1/datasets/ds/retry-nodes")) == (404, "tree_not_found")
+    await api.ingest(page("salt"), name="salt.md")
+    assert error_of(await api.post("/v1/datasets/ds/retry-nodes", json={"max_calls": 0}))[1] == "validation_error"
+    assert error_of(await api.post("/v1/datasets/ds/retry-nodes", json={"nodes": 1}))[0] == 422
