@@ -51,6 +51,7 @@ class ChatSpec:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     body: Mapping[str, Any] = field(default_factory=dict)
     concurrency: int = 16
+    disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ class EmbedderSpec:
     query: str = ""
     price: Price = Price()
     concurrency: int = 4
+    disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -83,6 +85,7 @@ class RerankerSpec:
     model: str
     kind: Literal["voyage", "cohere", "rerank"] = "rerank"
     price: Price = Price()
+    disabled: bool = False
 
     @property
     def name(self) -> str:

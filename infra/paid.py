@@ -4,16 +4,18 @@ retries, the limiter, the provider. A hit costs no quota; a retry queues again; 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from constants.models import ChatSpec, Price
+from constants.models import ChatSpec, EmbedderSpec, Price, RerankerSpec
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Call, Limiter, Limits
 from infra.paid_results import PaidResults
+from infra.providers.failures import unreachable
 from infra.rerankers.provider import ProviderReranker
 from infra.retrying import RetryPolicy
 from services.cost import Errand
@@ -34,16 +36,15 @@ class SingleFlight:
 
     async def run(self, key: tuple[str, bytes], call: Callable[[], Awaitable[Result]]) -> tuple[Result, bool]:
         """The result, and whether it was another's call."""
-        flight = self._flights.get(key)
-        if flight is not None:
-            return await asyncio.shield(flight), True
+        while (flight := self._flights.get(key)) is not None:
+            # What ends another's call (its budget, its key, its cancelling) is not ours: then we ask ourselves.
+            await asyncio.wait([flight])
+            if not flight.cancelled() and flight.exception() is None:
+                return flight.result(), True
         flight = asyncio.ensure_future(call())
         self._flights[key] = flight
         try:
-            return await asyncio.shield(flight), False
-        except asyncio.CancelledError:
-            flight.cancel()
-            raise
+            return await flight, False
         finally:
             self._flights.pop(key, None)
 
@@ -63,18 +64,33 @@ class Till:
         return "Till()"
 
     async def paid(
-        self, provider: str, expected: Usage, errand: Errand, ask: Callable[[Call], Awaitable[Result]]
+        self,
+        kind: Literal["chat", "embed", "rerank"],
+        spec: ChatSpec | EmbedderSpec | RerankerSpec,
+        expected: Usage,
+        errand: Errand,
+        ask: Callable[[Call], Awaitable[Result]],
     ) -> Result:
         """One call within budget and limits, tried again where that can help. Raises BudgetExceeded, ProviderError."""
 
+        # A job waits for its turn; a person does not.
+        retries = self.retries if errand.job_id is not None else self.retries.for_a_person()
+        tokens = expected.input_tokens + expected.output_tokens
+
         async def attempt() -> Result:
-            tokens = expected.input_tokens + expected.output_tokens
-            async with self.limiter.call(provider, self.key, self.limits, tokens) as call:
-                return await ask(call)
+            async with self.limiter.call(spec.provider, self.key, self.limits, tokens, retries.patience_s) as call:
+                began = time.monotonic()
+                try:
+                    async with asyncio.timeout(retries.call_s):
+                        result = await ask(call)
+                except TimeoutError:
+                    raise unreachable(spec.provider, spec.model, "time is up") from None
+                errand.meter.answered(kind, time.monotonic() - began)
+                return result
 
         errand.meter.reserve(expected)
         try:
-            return await self.retries.run(attempt)
+            return await retries.run(attempt)
         finally:
             errand.meter.release(expected)
 
@@ -117,7 +133,7 @@ class PaidChat:
             call.tokens = answer.usage.input_tokens + answer.usage.output_tokens
             return answer
 
-        answer = await self._till.paid(self.provider, expected_of(self._spec.price, request), self._errand, ask)
+        answer = await self._till.paid("chat", self._spec, expected_of(self._spec.price, request), self._errand, ask)
         await self._book(request, answer, key)
         return answer
 
@@ -168,6 +184,8 @@ class PaidEmbedder:
 
     def __init__(self, inner: ProviderEmbedder, till: Till, errand: Errand) -> None:
         self.space = inner.space
+        self.batch = inner.spec.batch
+        self.concurrency = inner.spec.concurrency
         self._inner = inner
         self._till = till
         self._errand = errand
@@ -216,7 +234,7 @@ class PaidEmbedder:
             call.tokens = usage.input_tokens
             return vectors, usage
 
-        vectors, usage = await self._till.paid(spec.provider, expected, self._errand, ask)
+        vectors, usage = await self._till.paid("embed", spec, expected, self._errand, ask)
         stage = "embed" if kind == "document" else "query"
         await self._till.results.put(
             self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
@@ -253,7 +271,7 @@ class PaidReranker:
             call.tokens = reranked.usage.input_tokens
             return reranked
 
-        reranked = await self._till.paid(spec.provider, expected, self._errand, ask)
+        reranked = await self._till.paid("rerank", spec, expected, self._errand, ask)
         await self._till.results.put(
             self._errand,
             None,

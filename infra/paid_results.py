@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from infra.uow.sql import short_transaction
 from services.cost import Errand
 from services.domain import TenantId, Usage
 
 PUT = text(
     """
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
-    values (:tenant, :key, :kind, :provider, :model, cast(:output as jsonb), cast(:usage as jsonb),
-        octet_length(:output))
+    values (:tenant, :key, :kind, :provider, :model, cast(cast(:output as text) as jsonb), cast(:usage as jsonb),
+        octet_length(cast(:output as text)))
     on conflict (tenant_id, key) do nothing
     """
 )
@@ -32,7 +34,7 @@ GET = text(
         else last_used_at end
     where tenant_id = :tenant and key = :key returning output
     """
-)
+).columns(output=JSONB)
 RECORD = text(
     """
     insert into usage_ledger (tenant_id, day, dataset_id, job_id, stage, provider, model, calls, input_tokens,
@@ -75,7 +77,7 @@ class PaidResults:
         self._engine = engine
 
     async def get(self, tenant: TenantId, key: bytes) -> Mapping[str, Any] | None:
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             found: Mapping[str, Any] | None = await connection.scalar(GET, {"tenant": tenant, "key": key})
         return found
 
@@ -83,7 +85,7 @@ class PaidResults:
         self, errand: Errand, key: bytes | None, *, stage: str, provider: str, model: str, output: Any, usage: Usage
     ) -> None:
         """The result, unless `key` is None because it is not one to give again, and what it cost in any case."""
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             if key is not None:
                 await connection.execute(
                     PUT,
@@ -100,7 +102,7 @@ class PaidResults:
             await connection.execute(RECORD, ledger_line(errand, stage, provider, model, usage))
 
     async def purge(self, tenant: TenantId, retention: Retention) -> int:
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             values = {"tenant": tenant, "days": retention.days, "most_bytes": retention.most_bytes}
             return (await connection.execute(PURGE, values)).rowcount
 

@@ -67,9 +67,12 @@ class Lifecycle:
             await work.jobs.cancel(job_id)
             await work.commit()
 
-    async def retry_job(self, tenant: TenantId, job_id: UUID) -> UUID:
-        """Takes a failed or cancelled job up again, where it stopped. Raises VersionConflict for another state."""
+    async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys) -> UUID:
+        """Takes a failed or cancelled job up again, where it stopped; keys that were brought for it have to be brought
+        again. Raises VersionConflict for another state."""
         async with self._open(tenant) as work:
             again = await work.jobs.retry(job_id)
+            sealed = {provider: self._secrets.seal(key, again.hex) for provider, key in keys.items()}
+            await work.jobs.put_secrets(again, sealed)
             await work.commit()
         return again

@@ -49,6 +49,8 @@ class EmbeddingUnit:
 
 class Embedder(Protocol):
     space: EmbeddingSpace
+    batch: int  # texts that one request takes
+    concurrency: int  # requests at a time
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         """How the consecutive texts of one document are embedded."""

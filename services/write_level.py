@@ -41,13 +41,18 @@ class LevelText:
     usage: Usage = Usage()
     latencies_s: list[float] = field(default_factory=list)
     embed_latencies_s: list[float] = field(default_factory=list)
+    answered: int = 0  # summaries for which a model was called
 
-    def floor_s(self, concurrency: int) -> float:
-        """The least wall time at the provider's latency: rounds of calls, and one call for the last vectors."""
+    def floor_s(self, concurrency: int, call_s: float | None, embed_s: float | None) -> float:
+        """The least wall time at the latency of a provider's calls: rounds of calls, and one call for the last vectors.
+        Without providers (None), at that of the built-in models."""
         if not self.latencies_s:
             return 0.0
-        rounds = -(-len(self.latencies_s) // concurrency)
-        return rounds * median(self.latencies_s) + (median(self.embed_latencies_s) if self.embed_latencies_s else 0.0)
+        written = len(self.latencies_s) if call_s is None else self.answered
+        floor = -(-written // concurrency) * (median(self.latencies_s) if call_s is None else call_s)
+        if self.embed_latencies_s:
+            floor += median(self.embed_latencies_s) if embed_s is None else embed_s
+        return floor
 
 
 Load = Callable[[Sequence[int]], Awaitable[list[SummaryRequest]]]
@@ -79,8 +84,17 @@ class LevelWriter:
         for position in written:
             arrived.put_nowait(position)
         to_write = [prompt for prompt in prompts if prompt.position not in written]
-        lanes = [self._lane(waiting, arrived, level) for _ in range(self.summarizer.concurrency)]
-        await together(self._feed(to_write, waiting), *lanes, self._embed(arrived, level))
+        calls: set[asyncio.Task[Summary]] = set()
+        lanes = [self._lane(waiting, arrived, level, calls) for _ in range(self.summarizer.concurrency)]
+        try:
+            await together(self._feed(to_write, waiting), *lanes, self._embed(arrived, level))
+        except Exception:
+            # What is under way is paid for: it is waited for and kept, so that the next attempt finds it.
+            await asyncio.gather(*calls, return_exceptions=True)
+            raise
+        finally:
+            for call in calls:
+                call.cancel()
         return level
 
     async def _feed(self, prompts: Sequence[Prompt], waiting: asyncio.Queue[tuple[int, SummaryRequest] | None]) -> None:
@@ -96,12 +110,17 @@ class LevelWriter:
         waiting: asyncio.Queue[tuple[int, SummaryRequest] | None],
         arrived: asyncio.Queue[int],
         level: LevelText,
+        calls: set[asyncio.Task[Summary]],
     ) -> None:
         while (item := await waiting.get()) is not None:
             position, request = item
             began = time.monotonic()
-            summary = await self.summarizer.summarize(request)
+            call = asyncio.ensure_future(self.summarizer.summarize(request))
+            calls.add(call)
+            summary = await asyncio.shield(call)
+            calls.discard(call)
             level.latencies_s.append(time.monotonic() - began)
+            level.answered += summary.usage.calls > 0
             level.summaries[position] = summary
             level.usage += summary.usage
             arrived.put_nowait(position)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import keys, running, using
+from app.cli import fake, keys, running, using
 from app.database import NoDatabase
 from app.serve import RefusesToServe
 from app.settings import SettingsError
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 running.add_to(app)
 using.add_to(app)
+fake.add_to(app)
 app.add_typer(keys.app, name="keys")
 
 # Errors that a person can do something about: their message, and no traceback.

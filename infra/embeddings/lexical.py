@@ -43,6 +43,8 @@ class LexicalEmbedder:
     """The `Embedder` that needs nothing. `compute` runs the work elsewhere (a process pool); without it, inline."""
 
     space = EmbeddingSpace(provider="builtin", model="lexical-1", dimensions=DIMENSIONS)
+    batch = 256
+    concurrency = 1
 
     def __init__(self, compute: Compute | None = None) -> None:
         self._compute = compute

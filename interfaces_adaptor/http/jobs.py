@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
 from interfaces_adaptor.http.schemas.jobs import JobOut, JobStarted
 from services.domain import TERMINAL, Job
@@ -81,9 +82,10 @@ async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> An
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Answer[JobStarted])
-async def retry_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does."""
-    again = await services.lifecycle.retry_job(tenant, job_id)
+async def retry_job(request: Request, job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
+    """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does. Provider keys that
+    were brought for it are gone: bring them again, as headers `X-BYOK-…`."""
+    again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request))
     async with services.open_unit_of_work(tenant) as work:
         job = await work.jobs.get(again)
     return Answer(code=202, data=JobStarted(job_id=again, dataset_id=job.dataset_id))
