@@ -34,7 +34,7 @@ MARGIN = 1 / 60
 # A call whose process died does not hold its place for longer; a living one says so in time.
 LEASE_S = 15.0
 LONGEST_SLEEP_S = 5.0
-# A provider may want to be left alone for a day; the next attempt asks again earlier than that.
+# A provider may want to be left alone for a day: that ends its job, and who tries again is told again.
 LONGEST_BLOCK_S = 120.0
 # A pause from so many seconds on is one of a window that is full, a shorter one that of a busy moment.
 WINDOW_PAUSE_S = 5.0
@@ -241,7 +241,7 @@ class Limiter:
                     **owner,
                     "call": call.call_id,
                     "window": limits.window_s,
-                    "pause": min(asked, LONGEST_BLOCK_S),
+                    "pause": asked if asked <= LONGEST_BLOCK_S else PAUSE_UNTOLD_S,
                     "long": retry_after_s is not None and retry_after_s >= WINDOW_PAUSE_S * limits.window_s / 60,
                     "told": retry_after_s is not None,
                 },

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from tests.client import ApiClient
 
 OPERATOR = {"voyage_api_key": "vk-operator-key", "deepseek_api_key": "dk-operator-key"}
 
@@ -44,3 +46,9 @@ def with_providers(settings: Settings, **changes: object) -> Settings:
             "tree": settings.tree.model_copy(update={"grouper": "contiguous"}),
         }
     )
+
+
+async def summaries_of(api: ApiClient, dataset: str = "ds") -> list[dict[str, Any]]:
+    """The written nodes of the live tree, each as a reader of the node sees it."""
+    tree = await api.data(f"/v1/datasets/{dataset}/tree", limit=500)
+    return [await api.data(f"/v1/nodes/{node['node_id']}") for node in tree["items"] if node["level"] > 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,12 +12,12 @@ from app.settings import Settings
 from infra.fake_provider import RunningFakeProvider
 from infra.fake_provider.calls import fingerprint
 from tests.client import ApiClient
-from tests.factories import page
-from tests.providers.conftest import with_providers
+from tests.factories import handbook
+from tests.providers.conftest import summaries_of, with_providers
 
 pytestmark = pytest.mark.usefixtures("running")
 
-TEXT = page("bees", 6) + page("salt", 6)
+TEXT = handbook(1)
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,18 @@ CHAT = [
 ]
 
 
-@pytest.mark.parametrize("as_header", [False, True], ids=["field", "header"])
 @pytest.mark.parametrize("chat", CHAT, ids=lambda chat: chat.model)
 async def test_summaries_come_from_any_provider_on_the_key_that_was_brought(
-    chat: ChatProvider, as_header: bool, api: ApiClient, provider: RunningFakeProvider
+    chat: ChatProvider, api: ApiClient, provider: RunningFakeProvider
 ) -> None:
-    key = f"brought-{chat.field}"
-    if as_header:
-        header = "X-BYOK-" + chat.field.removeprefix("byok_").replace("_", "-")
-        answer = await api.upload(TEXT, summary_llm=chat.model, headers={header: key})
-    else:
-        answer = await api.upload(TEXT, summary_llm=chat.model, **{chat.field: key})
+    key: dict[str, Any] = {chat.field: f"brought-{chat.field}"}
+    answer = await api.upload(TEXT, summary_llm=chat.model, **key)
     assert answer.status_code == 200, answer.text
-    tree = (await api.data("/v1/datasets/ds/tree"))["items"]
-    summaries = [node for node in tree if node["level"] > 0]
+    summaries = await summaries_of(api)
     assert summaries
     assert {node["meta"]["summary_kind"] for node in summaries} == {"abstractive"}
     stats = provider.stats()
-    assert stats["by_endpoint"][chat.path] == len(summaries) == stats["by_key"][fingerprint(key)]
+    assert stats["by_endpoint"][chat.path] == len(summaries) == stats["by_key"][fingerprint(key[chat.field])]
 
 
 EMBEDDERS = [
@@ -82,8 +77,9 @@ class TestEmbedders:
         self, api: ApiClient, provider: RunningFakeProvider, embedder: tuple[str, str, int]
     ) -> None:
         name, field, dimensions = embedder
-        await api.ingest(TEXT, **{field: "brought-key"})
-        found = await api.retrieve("Who lays eggs in cells of wax?", **{field: "brought-key"})
+        key: dict[str, Any] = {field: "brought-key"}
+        await api.ingest(TEXT, **key)
+        found = await api.retrieve("Who lays eggs in cells of wax?", **key)
         assert "bees" in found["results"][0]["text"]
         assert found["usage"]["calls"] == 1
         dataset = await api.data("/v1/index/stats")
