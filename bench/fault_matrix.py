@@ -155,14 +155,14 @@ class Bench:
         if fault is not None:
             await asyncio.to_thread(self.provider.faults, {"endpoint": endpoint, "key": own, "from": at, **fault.rule})
         began = time.monotonic()
-        job_id = await self._upload(case, keys)
-        job = await self._finished(job_id)
+        job_id = await self.upload(case, keys)
+        job = await self.finished(job_id)
         code, error = (job["error"] or {}).get("code"), job["error"] or {}
         if job["status"] == "failed":
             headers = {"X-" + name.replace("_", "-"): key for name, key in keys.items()}
             again = await self.http.post(f"/v1/jobs/{job_id}/retry", headers=headers)
             again.raise_for_status()
-            job = await self._finished(again.json()["data"]["job_id"])
+            job = await self.finished(again.json()["data"]["job_id"])
         assert job["status"] == "succeeded", job
         seconds = time.monotonic() - began
         calls = [
@@ -175,19 +175,22 @@ class Bench:
         repeated = sum(call["repeated"] for call in calls)
         return Seen(code, len(calls), struck, tree["stats"]["degraded"], repeated, seconds, error)
 
-    async def _upload(self, case: str, keys: Mapping[str, str]) -> str:
+    async def upload(self, case: str, keys: Mapping[str, str], text: str | None = None) -> str:
         answer = await self.http.post(
             "/v1/document/ingest-markdown",
             data={"dataset_id": case, "chunk_size": "300", "chunk_overlap": "0", **keys},
-            files={"file": ("volume.md", document(case).encode(), "text/markdown")},
+            files={"file": ("volume.md", (text or document(case)).encode(), "text/markdown")},
             headers={"Prefer": "respond-async"},
         )
         assert answer.status_code == 202, answer.text
         return str(answer.json()["data"]["job_id"])
 
-    async def _finished(self, job_id: str) -> dict[str, Any]:
+    async def job(self, job_id: str) -> dict[str, Any]:
+        return dict((await self.http.get(f"/v1/jobs/{job_id}")).json()["data"])
+
+    async def finished(self, job_id: str) -> dict[str, Any]:
         while True:
-            job: dict[str, Any] = (await self.http.get(f"/v1/jobs/{job_id}")).json()["data"]
+            job = await self.job(job_id)
             if job["status"] in TERMINAL:
                 return job
             await asyncio.sleep(0.1)

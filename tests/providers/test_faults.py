@@ -1,5 +1,5 @@
 """What a provider does wrong, and what becomes of the build: `bench/fault_matrix.py` says for each fault which error
-the job has, how many calls it costs, and that nothing is paid twice. All cases run side by side, each on its own key."""
+the job has, how many calls it costs, and that nothing is paid twice. All run side by side, each on its own key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ SUBSET = {
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     models = tmp_path / "models.toml"
     models.write_text(MODELS_FILE)
-    keyless = with_providers(settings, voyage_api_key=None, deepseek_api_key=None, models_file=models)
+    keyless = with_providers(
+        settings, voyage_api_key=None, deepseek_api_key=None, models_file=models, provider_timeout_seconds=5.0
+    )
     return keyless.model_copy(
         update={
             "default_embedder": None,
@@ -72,7 +74,6 @@ async def test_a_fault_costs_what_it_has_to_and_the_build_ends_well(endpoint: En
 
     async def one(number: int, fault: Fault) -> list[str]:
         seen = await bench.run(f"{endpoint[:4]}-{number:03d}", endpoint, fault, (1, clean // 2, clean)[number % 3])
-        print(f"{seen.seconds:5.1f}", number, fault.name, as_expected(fault, seen, clean), seen.error)
         return [f"{fault.name}: {wrong}" for wrong in as_expected(fault, seen, clean)]
 
     outcomes = await asyncio.gather(*(one(number, fault) for number, fault in enumerate(cases, 1)))

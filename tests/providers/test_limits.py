@@ -84,8 +84,9 @@ async def test_a_key_of_another_is_not_slowed_down(engine: AsyncEngine) -> None:
     with pytest.raises(ProviderRateLimited):
         async with limiter.call("voyage", "mine", Limits(), 10, patience_s=0.2):
             pass
-    async with limiter.call("voyage", "theirs", Limits(), 10, patience_s=0.2), limiter.call(
-        "cohere", "mine", Limits(), 10, patience_s=0.2
+    async with (
+        limiter.call("voyage", "theirs", Limits(), 10, patience_s=0.2),
+        limiter.call("cohere", "mine", Limits(), 10, patience_s=0.2),
     ):
         pass
 
