@@ -72,7 +72,6 @@ def configure_logging(settings: LogSettings, process: str) -> None:
                 "httpcore2": {"level": "WARNING"},
                 # At lower levels these write whole requests: the users' texts.
                 "openai": {"level": "WARNING"},
-                "voyage": {"level": "ERROR"},
                 "procrastinate": {"level": "WARNING"},
                 "alembic": {"level": "WARNING"},
                 "numba": {"level": "WARNING"},

@@ -17,14 +17,17 @@ import signal
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
 from app.container import open_container
+from app.logging import configure_logging
 from app.main import create_app
 from app.resources import migrations_folder
 from app.settings import load_settings
@@ -86,6 +89,7 @@ async def matrix() -> None:
 
 async def kills(count: int, chance: random.Random) -> None:
     in_flight = done = jobs = 0
+    lost: set[uuid.UUID] = set()
     async with service(latency_s=0.1) as bench:
         with forked_workers() as start:
             while done < count:
@@ -95,7 +99,9 @@ async def kills(count: int, chance: random.Random) -> None:
                 for _ in range(min(KILLS_A_JOB, count - done)):
                     pid = start()
                     await asyncio.sleep(chance.uniform(0.3, 1.5))
-                    in_flight += bench.provider.stats()["in_flight"]
+                    os.kill(pid, signal.SIGSTOP)
+                    in_flight += len(found := await under_way() - lost)
+                    lost |= found
                     os.kill(pid, signal.SIGKILL)
                     done += 1
                     if (await bench.job(job_id))["status"] == "succeeded":
@@ -109,6 +115,17 @@ async def kills(count: int, chance: random.Random) -> None:
         f"kills {done}  builds {jobs}  calls {stats['calls']}  in flight when killed {in_flight}"
         f"  paid twice {stats['repeated']}"
     )
+
+
+async def under_way() -> set[uuid.UUID]:
+    """Calls that the limiter let through and that have not come back."""
+    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
+    try:
+        return {
+            row[0] for row in await connection.fetch("select call_id from provider_calls where finished_at is null")
+        }
+    finally:
+        await connection.close()
 
 
 async def wall(leaves: int) -> None:
@@ -152,7 +169,9 @@ async def service(latency_s: float = 0.0, **environment: str) -> AsyncIterator[B
             for setting in [setting for setting in os.environ if setting.startswith("RAPTOR_")]:
                 del os.environ[setting]
             os.environ.update(base_environment(folder, address.url, provider) | environment)
-            async with open_container(load_settings(), address.url) as container:
+            settings = load_settings()
+            configure_logging(settings.log, "bench")
+            async with open_container(settings, address.url) as container:
                 transport = httpx.ASGITransport(create_app(container), client=("127.0.0.1", 50000))
                 async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=600) as http:
                     yield Bench(http, provider)

@@ -70,8 +70,10 @@ class Till:
         expected: Usage,
         errand: Errand,
         ask: Callable[[Call], Awaitable[Result]],
+        book: Callable[[Result], Awaitable[None]],
     ) -> Result:
-        """One call within budget and limits, tried again where that can help. Raises BudgetExceeded, ProviderError."""
+        """One call within budget and limits, tried again where that can help, and booked before it gives its place to
+        the next. Raises BudgetExceeded, ProviderError."""
 
         # A job waits for its turn; a person does not.
         retries = self.retries if errand.job_id is not None else self.retries.for_a_person()
@@ -86,6 +88,7 @@ class Till:
                 except TimeoutError:
                     raise unreachable(spec.provider, spec.model, "time is up") from None
                 errand.meter.answered(kind, time.monotonic() - began)
+                await book(result)
                 return result
 
         errand.meter.reserve(expected)
@@ -133,9 +136,11 @@ class PaidChat:
             call.tokens = answer.usage.input_tokens + answer.usage.output_tokens
             return answer
 
-        answer = await self._till.paid("chat", self._spec, expected_of(self._spec.price, request), self._errand, ask)
-        await self._book(request, answer, key)
-        return answer
+        async def book(answer: ChatAnswer) -> None:
+            await self._book(request, answer, key)
+
+        expected = expected_of(self._spec.price, request)
+        return await self._till.paid("chat", self._spec, expected, self._errand, ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes) -> None:
         # Only finished answers are given again: what broke off or was refused may come out well the next time.
@@ -234,13 +239,14 @@ class PaidEmbedder:
             call.tokens = usage.input_tokens
             return vectors, usage
 
-        vectors, usage = await self._till.paid("embed", spec, expected, self._errand, ask)
-        stage = "embed" if kind == "document" else "query"
-        await self._till.results.put(
-            self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
-        )
-        self._errand.meter.add(usage)
-        return vectors, usage
+        async def book(answer: tuple[FloatArray, Usage]) -> None:
+            stage, usage = "embed" if kind == "document" else "query", answer[1]
+            await self._till.results.put(
+                self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
+            )
+            self._errand.meter.add(usage)
+
+        return await self._till.paid("embed", spec, expected, self._errand, ask, book)
 
     @staticmethod
     def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -271,18 +277,19 @@ class PaidReranker:
             call.tokens = reranked.usage.input_tokens
             return reranked
 
-        reranked = await self._till.paid("rerank", spec, expected, self._errand, ask)
-        await self._till.results.put(
-            self._errand,
-            None,
-            stage="rerank",
-            provider=spec.provider,
-            model=spec.model,
-            output=None,
-            usage=reranked.usage,
-        )
-        self._errand.meter.add(reranked.usage)
-        return reranked
+        async def book(reranked: Reranked) -> None:
+            await self._till.results.put(
+                self._errand,
+                None,
+                stage="rerank",
+                provider=spec.provider,
+                model=spec.model,
+                output=None,
+                usage=reranked.usage,
+            )
+            self._errand.meter.add(reranked.usage)
+
+        return await self._till.paid("rerank", spec, expected, self._errand, ask, book)
 
 
 def halved(documents: list[list[str]]) -> list[list[str]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,10 @@ from services.ports import EmbeddingUnit, FloatArray
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
 TIMEOUT_S = 120.0
+
+# It writes what the provider answers, which may repeat the key, and at DEBUG the users' texts; the errors raised here
+# say the same without either.
+logging.getLogger("voyage").setLevel(logging.CRITICAL)
 
 
 class BoundedResponse(aiohttp.ClientResponse):

@@ -130,7 +130,7 @@ async def test_a_key_is_in_no_log_no_answer_and_no_row_whatever_happens(
     keys: dict[str, Any] = {"byok_voyage_api_key": f"{CANARY}-v", "byok_deepseek_api_key": f"{CANARY}-d"}
     answers = [await api.upload(TEXT, **keys)]
     for status, endpoint in ((400, "chat"), (401, "chat"), (500, "contextualized"), (403, "contextualized")):
-        echo = f"Incorrect key provided: {keys['byok_deepseek_api_key']} {keys['byok_voyage_api_key']}"
+        echo = f"Incorrect key provided: {CANARY}-{'d' if endpoint == 'chat' else 'v'}"
         provider.faults({"kind": "status", "status": status, "message": echo, "endpoint": endpoint, "count": 5})
         answers.append(await api.upload(page("salt"), name=f"{status}.md", dataset=f"d{status}", **keys))
         answers.append(await api.get("/v1/jobs", params={"dataset_id": f"d{status}"}))
