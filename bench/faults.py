@@ -59,7 +59,7 @@ def main() -> None:
 
 async def matrix() -> None:
     print("| fault | endpoint | first | middle | last |\n| --- | --- | --- | --- | --- |")
-    async with service(RAPTOR_PROVIDER_TIMEOUT_SECONDS="3", RAPTOR_PROVIDER_RETRY_SECONDS="0.05") as bench:
+    async with service(RAPTOR_PROVIDER_TIMEOUT_SECONDS="4", RAPTOR_WORKER_DEAD_AFTER_SECONDS="60") as bench:
         slots = asyncio.Semaphore(AT_ONCE)
         with forked_workers() as start:
             start()
@@ -188,8 +188,8 @@ def base_environment(folder: Path, database_url: str, provider: RunningFakeProvi
         "RAPTOR_TREE_SUMMARY_TOKENS": "60",
         "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
         "RAPTOR_WORKER_POLL_SECONDS": "0.1",
-        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
-        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
+        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.5",
+        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "3.0",
         "RAPTOR_LOG_FOLDER": str(folder / "logs"),
         "RAPTOR_LOG_LEVEL": "ERROR",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

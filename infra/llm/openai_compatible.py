@@ -90,7 +90,7 @@ class OpenAICompatibleChat:
                     raise self._typed(error) from None
                 _refused.setdefault(self._spec.name, set()).add(name)
                 logger.warning(
-                    "model refuses a parameter, it is left out", extra={"model": self._spec.name, "name": name}
+                    "model refuses a parameter, it is left out", extra={"model": self._spec.name, "parameter": name}
                 )
             except (openai.APIError, httpx2.HTTPError, ValueError) as error:
                 raise self._typed(error) from None
