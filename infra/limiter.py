@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -39,6 +40,8 @@ LONGEST_BLOCK_S = 120.0
 # A pause from so many seconds on is one of a window that is full, a shorter one that of a busy moment.
 WINDOW_PAUSE_S = 5.0
 PAUSE_UNTOLD_S = 2.0
+# One call of so many clears away what no window counts any more.
+CLEARED_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class Limiter:
 
     async def _ask(self, owner: Mapping[str, str], limits: Limits, call: Call) -> float:
         """0 if the call may begin, else seconds until it is worth asking again. Raises ContextTooLong."""
-        async with short_transaction(self._engine) as connection:
+        async with counting(self._engine) as connection:
             state = await locked(connection, owner)
             known = merged(limits, state)
             if known.tpm is not None and call.tokens > known.tpm:
@@ -183,7 +186,7 @@ class Limiter:
             await asyncio.sleep(LEASE_S / 3)
             if not self._under_way:
                 return
-            async with short_transaction(self._engine) as connection:
+            async with counting(self._engine) as connection:
                 await connection.execute(
                     text(
                         """
@@ -195,7 +198,7 @@ class Limiter:
                 )
 
     async def _finish(self, owner: Mapping[str, str], limits: Limits, call: Call, ok: bool) -> None:
-        async with short_transaction(self._engine) as connection:
+        async with counting(self._engine) as connection:
             await connection.execute(
                 text(
                     """
@@ -205,16 +208,17 @@ class Limiter:
                 ),
                 {**owner, "call": call.call_id, "tokens": call.tokens, "ok": ok},
             )
-            await connection.execute(
-                text(
-                    """
-                    delete from provider_calls where provider = :provider and key_hash = :key
-                        and started_at < clock_timestamp() - make_interval(secs => :kept)
-                        and (finished_at is not null or expires_at < clock_timestamp())
-                    """
-                ),
-                {**owner, "kept": 2 * limits.window_s},
-            )
+            if random.random() < 1 / CLEARED_EVERY:  # noqa: S311 - not a secret
+                await connection.execute(
+                    text(
+                        """
+                        delete from provider_calls where provider = :provider and key_hash = :key
+                            and started_at < clock_timestamp() - make_interval(secs => :kept)
+                            and (finished_at is not null or expires_at < clock_timestamp())
+                        """
+                    ),
+                    {**owner, "kept": 2 * limits.window_s},
+                )
             if call.told is not None:
                 await connection.execute(
                     text(
@@ -233,7 +237,7 @@ class Limiter:
         """Nobody calls until the provider wants to be called again. Of the calls that were sent together and refused
         the last one counts: by then only those are left that were accepted."""
         asked = retry_after_s if retry_after_s is not None else PAUSE_UNTOLD_S
-        async with short_transaction(self._engine) as connection:
+        async with counting(self._engine) as connection:
             await locked(connection, owner)
             row = await connection.execute(
                 SLOW_DOWN,
@@ -250,6 +254,14 @@ class Limiter:
         logger.warning(
             "provider limits its key, calls slow down", extra={**owner, "retry_after_s": retry_after_s, **learnt}
         )
+
+
+@asynccontextmanager
+async def counting(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that nobody waits for the disk for: a crash may forget a second of counts."""
+    async with short_transaction(engine) as connection:
+        await connection.execute(text("set local synchronous_commit = off"))
+        yield connection
 
 
 SLOW_DOWN = text(
@@ -287,23 +299,26 @@ SLOW_DOWN = text(
 
 async def locked(connection: AsyncConnection, owner: Mapping[str, str]) -> Mapping[str, Any]:
     """The key's row, held until the end of the transaction: two callers do not take the same place."""
-    await connection.execute(
-        text("insert into provider_limits (provider, key_hash) values (:provider, :key) on conflict do nothing"), owner
-    )
-    # What was learnt from a refusal is forgotten: limits rise, and a busy minute is not a limit.
-    row = await connection.execute(
-        text(
-            """
-            select rpm, tpm, learnt_concurrency,
-                case when refused_at > clock_timestamp() - interval '10 minutes' then learnt_rpm end as learnt_rpm,
-                extract(epoch from clock_timestamp() - refused_at) as refused_s,
-                extract(epoch from blocked_until - clock_timestamp()) as blocked_s
-            from provider_limits where provider = :provider and key_hash = :key for update
-            """
-        ),
-        owner,
-    )
-    return dict(row.one()._mapping)
+    found = (await connection.execute(LOCK, owner)).one_or_none()
+    if found is None:
+        await connection.execute(
+            text("insert into provider_limits (provider, key_hash) values (:provider, :key) on conflict do nothing"),
+            owner,
+        )
+        found = (await connection.execute(LOCK, owner)).one()
+    return dict(found._mapping)
+
+
+# What was learnt from a refusal is forgotten: limits rise, and a busy minute is not a limit.
+LOCK = text(
+    """
+    select rpm, tpm, learnt_concurrency,
+        case when refused_at > clock_timestamp() - interval '10 minutes' then learnt_rpm end as learnt_rpm,
+        extract(epoch from clock_timestamp() - refused_at) as refused_s,
+        extract(epoch from blocked_until - clock_timestamp()) as blocked_s
+    from provider_limits where provider = :provider and key_hash = :key for update
+    """
+)
 
 
 async def counted(connection: AsyncConnection, owner: Mapping[str, str], limits: Limits) -> Mapping[str, Any]:

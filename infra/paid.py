@@ -254,7 +254,8 @@ class PaidEmbedder:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, ProviderError) and error.retryable:
-            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **error.details)
+            details = {name: value for name, value in error.details.items() if name != "retry_after_s"}
+            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **details)
             unavailable.__cause__ = error
             return unavailable
         return error
