@@ -123,7 +123,8 @@ class VoyageContextualEmbedder:
             return unreachable(provider, model, "time is up")
         if isinstance(error, voyageai.error.APIConnectionError | aiohttp.ClientError | OSError):
             return unreachable(provider, model, type(error).__name__)
-        if isinstance(error, voyageai.error.VoyageError) and error.http_status is not None:
+        # A 200 whose body cannot be read is an error of the SDK's too, and no refusal.
+        if isinstance(error, voyageai.error.VoyageError) and (error.http_status or 0) >= 400:
             headers = {str(name).lower(): str(value) for name, value in dict(error.headers or {}).items()}
             return failure(provider, model, int(error.http_status), body_of(error), headers, self._key)
         return bad_answer(provider, model, type(error).__name__)
