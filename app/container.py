@@ -28,6 +28,7 @@ from infra.models import OpenModels
 from infra.paid_results import PaidResults, Retention
 from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
+from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
 from infra.uow.sql import SqlUnitOfWork
 from interfaces_adaptor.gateways.readers import READERS
@@ -180,9 +181,14 @@ def open_models(
         limiter=Limiter(engine),
         http=http,
         limits={
-            name: Limits(limit.rpm, limit.tpm, limit.concurrency, limit.min_interval)
+            name: Limits(limit.rpm, limit.tpm, limit.concurrency, limit.min_interval, window_s=limit.window)
             for name, limit in providers.provider_limits.items()
         },
+        retries=RetryPolicy(
+            attempts=providers.provider_attempts,
+            call_s=providers.provider_timeout_seconds,
+            first_s=providers.provider_retry_seconds,
+        ),
         compute=compute,
         summary_fallback=providers.summary_fallback == "extractive",
         default_chat_name=settings.default_summary_llm,

@@ -6,6 +6,7 @@ Names in the environment: DATABASE_URL, and RAPTOR_… for the rest; `.env.examp
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,6 +130,8 @@ class LimitSettings(BaseModel):
     tpm: int | None = Field(None, ge=1)
     concurrency: int | None = Field(None, ge=1)
     min_interval: float = Field(0.0, ge=0)
+    # Over how many seconds requests and tokens are counted.
+    window: float = Field(60.0, gt=0)
 
 
 class ProviderSettings(Group):
@@ -152,6 +155,10 @@ class ProviderSettings(Group):
     # {"voyage": {"rpm": 3, "tpm": 10000, "concurrency": 1, "min_interval": 0}}
     provider_limits: dict[str, LimitSettings] = Field(default_factory=dict)
     provider_base_url_override: Annotated[str | None, Empty] = None
+    # A call that takes longer has failed; a failed one is tried again so often, after pauses that begin at so much.
+    provider_timeout_seconds: float = Field(120.0, gt=0)
+    provider_attempts: int = Field(5, ge=1, le=20)
+    provider_retry_seconds: float = Field(0.5, gt=0)
     models_file: Annotated[Path | None, Empty] = None
     # A summary that its model cannot write: the built-in summariser writes and marks it, or the job fails.
     summary_fallback: Literal["extractive", "fail"] = "extractive"
@@ -235,6 +242,9 @@ def check_providers(settings: ProviderSettings) -> None:
         load_models(settings.models_file)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(f"RAPTOR_MODELS_FILE: {error}") from None
+    override = settings.provider_base_url_override
+    if override is not None and not re.fullmatch(r"https?://[^/?#@\s]+/?", override):
+        raise SettingsError("RAPTOR_PROVIDER_BASE_URL_OVERRIDE: scheme, host and port, such as http://127.0.0.1:8100")
     for name, url in settings.provider_base_urls.items():
         try:
             checked_base_url(url, allow_private=settings.allow_private_providers)

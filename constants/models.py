@@ -55,6 +55,7 @@ class ChatSpec:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     body: Mapping[str, Any] = field(default_factory=dict)
     concurrency: int = 16
+    disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -75,6 +76,7 @@ class EmbedderSpec:
     query: str = ""
     price: Price = UNPRICED
     concurrency: int = 4
+    disabled: bool = False
 
     @property
     def name(self) -> str:
@@ -87,6 +89,7 @@ class RerankerSpec:
     model: str
     kind: Literal["voyage", "cohere", "rerank"] = "rerank"
     price: Price = UNPRICED
+    disabled: bool = False
 
     @property
     def name(self) -> str:

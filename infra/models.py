@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import httpx2
 
@@ -44,6 +45,7 @@ class BuiltinTerms:
     """Of the embedder that nobody pays for."""
 
     terms: Terms | None = None
+    batch: int = LexicalEmbedder.batch
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         return LexicalEmbedder(None).units(texts)
@@ -56,6 +58,10 @@ class BuiltinTerms:
 class ProviderTerms:
     embedder: ProviderEmbedder
     terms: Terms | None
+
+    @property
+    def batch(self) -> int:
+        return self.embedder.spec.batch
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         return self.embedder.units(texts)
@@ -89,8 +95,9 @@ class OpenModels:
         alias = self.registry.aliases.get(name)
         if alias is not None:
             note = f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
+            enabled(self._chat_spec(alias.model))
             return ResolvedModel(alias.model, note)
-        if name == EXTRACTIVE or (self._chat_spec(name) is not None):
+        if name == EXTRACTIVE or enabled(self._chat_spec(name)) is not None:
             return ResolvedModel(name)
         raise UnknownModel(
             f"There is no model {name!r}: name one of these, or provider/model.",
@@ -128,6 +135,7 @@ class OpenModels:
                 " RAPTOR_MODELS_FILE names.",
                 known=sorted({*self.registry.embedders, LexicalEmbedder.space.name}),
             )
+        enabled(known)
         return known
 
     def default_chat(self, errand: Errand) -> str:
@@ -211,6 +219,7 @@ class OpenModels:
             spec = RerankerSpec(provider, model)
         if spec is None:
             raise UnknownModel(f"There is no reranker {name!r}.", known=sorted(self.registry.rerankers))
+        enabled(spec)
         access = self.access.open(spec.provider, errand.keys)
         return PaidReranker(
             RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand
@@ -225,3 +234,13 @@ class OpenModels:
             start=spec.start if spec is not None else 0,
         )
         return Till(self.results, self.limiter, self.retries, self.flights, limits, access.key)
+
+
+Spec = TypeVar("Spec", ChatSpec | None, EmbedderSpec, RerankerSpec)
+
+
+def enabled(spec: Spec) -> Spec:
+    """Raises UnknownModel for a model that the operator has switched off."""
+    if spec is not None and spec.disabled:
+        raise UnknownModel(f"{spec.name} is switched off here; name another.", model=spec.name)
+    return spec

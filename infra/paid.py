@@ -4,6 +4,7 @@ retries, the limiter, the provider. A hit costs no quota; a retry queues again; 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from constants.models import ChatSpec, Price
+from constants.models import ChatSpec, EmbedderSpec, Price, RerankerSpec
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Call, Limiter, Limits
 from infra.paid_results import PaidResults
+from infra.providers.failures import unreachable
 from infra.rerankers.provider import ProviderReranker
 from infra.retrying import RetryPolicy
 from services.cost import Errand
@@ -35,16 +37,15 @@ class SingleFlight:
 
     async def run(self, key: tuple[str, bytes], call: Callable[[], Awaitable[Result]]) -> tuple[Result, bool]:
         """The result, and whether it was another's call."""
-        flight = self._flights.get(key)
-        if flight is not None:
-            return await asyncio.shield(flight), True
+        while (flight := self._flights.get(key)) is not None:
+            # What ends another's call (its budget, its key, its cancelling) is not ours: then we ask ourselves.
+            await asyncio.wait([flight])
+            if not flight.cancelled() and flight.exception() is None:
+                return flight.result(), True
         flight = asyncio.ensure_future(call())
         self._flights[key] = flight
         try:
-            return await asyncio.shield(flight), False
-        except asyncio.CancelledError:
-            flight.cancel()
-            raise
+            return await flight, False
         finally:
             self._flights.pop(key, None)
 
@@ -64,18 +65,36 @@ class Till:
         return "Till()"
 
     async def paid(
-        self, provider: str, expected: Usage, errand: Errand, ask: Callable[[Call], Awaitable[Result]]
+        self,
+        kind: Literal["chat", "embed", "rerank"],
+        spec: ChatSpec | EmbedderSpec | RerankerSpec,
+        expected: Usage,
+        errand: Errand,
+        ask: Callable[[Call], Awaitable[Result]],
+        book: Callable[[Result], Awaitable[None]],
     ) -> Result:
-        """One call within budget and limits, tried again where that can help. Raises BudgetExceeded, ProviderError."""
+        """One call within budget and limits, tried again where that can help, and booked before it gives its place to
+        the next. Raises BudgetExceeded, ProviderError."""
+
+        # A job waits for its turn; a person does not.
+        retries = self.retries if errand.job_id is not None else self.retries.for_a_person()
+        tokens = expected.input_tokens + expected.output_tokens
 
         async def attempt() -> Result:
-            tokens = expected.input_tokens + expected.output_tokens
-            async with self.limiter.call(provider, self.key, self.limits, tokens) as call:
-                return await ask(call)
+            async with self.limiter.call(spec.provider, self.key, self.limits, tokens, retries.patience_s) as call:
+                began = time.monotonic()
+                try:
+                    async with asyncio.timeout(retries.call_s):
+                        result = await ask(call)
+                except TimeoutError:
+                    raise unreachable(spec.provider, spec.model, "time is up") from None
+                errand.meter.answered(kind, time.monotonic() - began)
+                await book(result)
+                return result
 
         errand.meter.reserve(expected)
         try:
-            return await self.retries.run(attempt)
+            return await retries.run(attempt)
         finally:
             errand.meter.release(expected)
 
@@ -121,10 +140,12 @@ class PaidChat:
             call.tokens = answer.usage.input_tokens + answer.usage.output_tokens
             return answer
 
-        answer = await self._till.paid(self.provider, expected_of(self._spec.price, request), self._errand, ask)
-        self._errand.meter.add(Usage(cache_misses=1 if request.reusable else 0))
-        await self._book(request, answer, key)
-        return answer
+        async def book(answer: ChatAnswer) -> None:
+            self._errand.meter.add(Usage(cache_misses=1 if request.reusable else 0))
+            await self._book(request, answer, key)
+
+        expected = expected_of(self._spec.price, request)
+        return await self._till.paid("chat", self._spec, expected, self._errand, ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
         # Only finished answers are given again: what broke off or was refused may come out well the next time.
@@ -149,8 +170,9 @@ class PaidChat:
         async def opened() -> Opened:
             return await self._opened(request, expected, streamed)
 
+        retries = self._till.retries if self._errand.job_id is not None else self._till.retries.for_a_person()
         try:
-            stack, call, part, rest = await self._till.retries.run(opened)
+            stack, call, part, rest = await retries.run(opened)
             async with stack:
                 while not isinstance(part, ChatAnswer):
                     streamed.text += part
@@ -202,6 +224,8 @@ class PaidEmbedder:
     def __init__(self, inner: ProviderEmbedder, till: Till, errand: Errand) -> None:
         self.space = inner.space
         self.max_tokens = inner.max_tokens
+        self.batch = inner.spec.batch
+        self.concurrency = inner.spec.concurrency
         self._inner = inner
         self._till = till
         self._errand = errand
@@ -251,13 +275,14 @@ class PaidEmbedder:
             call.tokens = usage.input_tokens
             return vectors, usage
 
-        vectors, usage = await self._till.paid(spec.provider, expected, self._errand, ask)
-        stage = "embed" if kind == "document" else "query"
-        await self._till.results.put(
-            self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
-        )
-        self._errand.meter.add(usage)
-        return vectors, usage
+        async def book(answer: tuple[FloatArray, Usage]) -> None:
+            stage, usage = "embed" if kind == "document" else "query", answer[1]
+            await self._till.results.put(
+                self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
+            )
+            self._errand.meter.add(usage)
+
+        return await self._till.paid("embed", spec, expected, self._errand, ask, book)
 
     def _expected(self, documents: list[list[str]]) -> Usage:
         tokens = sum(estimate_tokens(text) for document in documents for text in document)
@@ -269,7 +294,8 @@ class PaidEmbedder:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, ProviderError) and error.retryable:
-            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **error.details)
+            details = {name: value for name, value in error.details.items() if name != "retry_after_s"}
+            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **details)
             unavailable.__cause__ = error
             return unavailable
         return error
@@ -292,18 +318,19 @@ class PaidReranker:
             call.tokens = reranked.usage.input_tokens
             return reranked
 
-        reranked = await self._till.paid(spec.provider, expected, self._errand, ask)
-        await self._till.results.put(
-            self._errand,
-            None,
-            stage="rerank",
-            provider=spec.provider,
-            model=spec.model,
-            output=None,
-            usage=reranked.usage,
-        )
-        self._errand.meter.add(reranked.usage)
-        return reranked
+        async def book(reranked: Reranked) -> None:
+            await self._till.results.put(
+                self._errand,
+                None,
+                stage="rerank",
+                provider=spec.provider,
+                model=spec.model,
+                output=None,
+                usage=reranked.usage,
+            )
+            self._errand.meter.add(reranked.usage)
+
+        return await self._till.paid("rerank", spec, expected, self._errand, ask, book)
 
 
 def halved(documents: list[list[str]]) -> list[list[str]] | None:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from infra.uow.sql import short_transaction
 from services.cost import Errand
 from services.domain import TenantId, Usage
 
@@ -33,7 +35,7 @@ GET = text(
         else last_used_at end
     where tenant_id = :tenant and key = :key returning output
     """
-)
+).columns(output=JSONB)
 RECORD = text(
     """
     insert into usage_ledger (tenant_id, day, dataset_id, job_id, stage, provider, model, calls, input_tokens,
@@ -87,7 +89,7 @@ class PaidResults:
         self._writer: asyncio.Task[None] | None = None
 
     async def get(self, tenant: TenantId, key: bytes) -> Mapping[str, Any] | None:
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             found: Mapping[str, Any] | None = await connection.scalar(GET, {"tenant": tenant, "key": key})
         return found
 
@@ -121,7 +123,7 @@ class PaidResults:
         while self._waiting:
             entries, self._waiting = self._waiting, []
             try:
-                async with self._engine.begin() as connection:
+                async with short_transaction(self._engine) as connection:
                     if results := [entry.result for entry in entries if entry.result is not None]:
                         await connection.execute(PUT, results)
                     await connection.execute(RECORD, [entry.line for entry in entries])
@@ -136,12 +138,12 @@ class PaidResults:
 
     async def purge_all(self, retention: Retention) -> int:
         """Removes what every tenant has beyond the retention; how many results those were."""
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             tenants = (await connection.scalars(text("select tenant_id from tenants order by 1"))).all()
         return sum([await self.purge(TenantId(tenant), retention) for tenant in tenants])
 
     async def purge(self, tenant: TenantId, retention: Retention) -> int:
-        async with self._engine.begin() as connection:
+        async with short_transaction(self._engine) as connection:
             values = {"tenant": tenant, "days": retention.days, "most_bytes": retention.most_bytes}
             return (await connection.execute(PURGE, values)).rowcount
 

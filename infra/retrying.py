@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay
@@ -22,16 +22,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """At most `attempts`, none begun after `deadline_s`. Pauses are drawn from 0 to a bound that doubles from `first_s`
-    to `longest_s` (full jitter: callers that failed together do not come back together). A provider that says when to
-    come back is believed up to `longest_wait_s`; beyond that the call fails, and with it the job, which can be retried.
+    """At most `attempts` of `call_s` each, none begun after `deadline_s`. Pauses are drawn from 0 to a bound that
+    doubles from `first_s` to `longest_s` (full jitter: callers that failed together do not come back together). A
+    provider that says when to come back is believed up to `longest_wait_s`; beyond that the call fails, and its job
+    pauses or ends.
     """
 
     attempts: int = 5
+    call_s: float = 120.0
     deadline_s: float = 300.0
     first_s: float = 0.5
     longest_s: float = 20.0
     longest_wait_s: float = 90.0
+    patience_s: float | None = None  # for its turn at the limiter; None: as long as it takes
+
+    def for_a_person(self) -> RetryPolicy:
+        """For a request whose caller waits for the answer."""
+        return replace(self, attempts=min(3, self.attempts), deadline_s=20.0, longest_wait_s=5.0, patience_s=20.0)
 
     async def run(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """Raises the last error."""

@@ -251,7 +251,9 @@ class TreeBuilder:
         with build.run.timed("write_s"):
             text = await writer.write(prompts, before)
         build.written_s[number] = time.monotonic() - began
-        build.floors_s.append(text.floor_s(build.summarizer.concurrency))
+        meter = build.run.errand.meter
+        concurrency, call_s, embed_s = build.summarizer.concurrency, meter.latency_s("chat"), meter.latency_s("embed")
+        build.floors_s.append(text.floor_s(concurrency, call_s, embed_s))
         build.degraded.extend(
             node.node_id for node, summary in zip(planned, text.summaries, strict=True) if "reason" in summary.meta
         )

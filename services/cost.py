@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +76,8 @@ class Meter:
     budget: Budget = field(default_factory=Budget)
     used: Usage = field(default_factory=Usage)
     before: Usage = field(default_factory=Usage)
+    # How long the provider took for each call, by kind of model.
+    latencies_s: dict[str, list[float]] = field(default_factory=dict)
     _pending: Usage = field(default_factory=Usage)
 
     @property
@@ -109,6 +112,14 @@ class Meter:
 
     def add(self, usage: Usage) -> None:
         self.used += usage
+
+    def answered(self, kind: str, seconds: float) -> None:
+        self.latencies_s.setdefault(kind, []).append(seconds)
+
+    def latency_s(self, kind: str) -> float | None:
+        """The usual time of a call; None if there was none."""
+        found = self.latencies_s.get(kind)
+        return median(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,8 @@ class ProviderError(RaptorError):
     retryable = True
 
     def __init__(self, message: str | None = None, *, retry_after_s: float | None = None, **details: Any) -> None:
-        super().__init__(message, **details)
+        waited = {} if retry_after_s is None else {"retry_after_s": round(retry_after_s, 1)}
+        super().__init__(message, **{**details, **waited})
         self.retry_after_s = retry_after_s
 
 
@@ -197,6 +198,8 @@ class ProviderRateLimited(ProviderError):
 class ProviderBadAnswer(ProviderError):
     """The provider's answer is not what its API promises; a retry of the job goes on from here."""
 
+    code = "provider_bad_response"
+
 
 class ProviderRefused(ProviderError):
     """The provider refuses the request, and would again: see `details`."""
@@ -204,8 +207,24 @@ class ProviderRefused(ProviderError):
     retryable = False
 
 
-class ProviderKeyRefused(ProviderRefused):
-    """The provider refuses the key: it is wrong, revoked, out of credit, or may not use this model."""
+class ProviderUnusable(ProviderRefused):
+    """The provider refuses every request of this kind: no other text would fare better."""
+
+
+class ProviderKeyRefused(ProviderUnusable):
+    """The provider refuses the key: it is wrong, revoked, or may not use this model. Retry the job with another."""
+
+    code = "provider_auth"
+
+
+class ProviderOutOfQuota(ProviderUnusable):
+    """The key has no credit left at its provider. Top it up or bring another, then retry the job."""
+
+    code = "provider_quota"
+
+
+class ProviderModelNotFound(ProviderUnusable):
+    """The provider does not have this model, or not for this key. Name another with `summary_llm` and retry."""
 
 
 class ContextTooLong(ProviderRefused):

@@ -213,7 +213,7 @@ async def embedded(
         keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
         stored = await work.vectors.stored(list(keys.values()), space)
         missing = to_embed(units, {position for position, key in keys.items() if key in stored})
-        for together in embedded_together(missing, units):
+        for together in embedded_together(missing, units, terms.batch):
             sent = [[texts[position] for position in positions] for positions in together]
             tokens = sum(estimate_tokens(text) for part in sent for text in part)
             used += Usage(calls=terms.calls(sent), input_tokens=tokens)

@@ -6,12 +6,14 @@ arrive, and a text that was embedded before, in this version or another, is neve
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from services.chunking import CHUNKERS
 from services.chunking.refine import Draft, Refinement, draft_of, heuristic, refine
@@ -25,9 +27,6 @@ from utils.hashing import stable_uuid
 from utils.tokens import estimate_tokens
 
 logger = logging.getLogger(__name__)
-
-# Vectors are written as often as this, so that a crash repeats at most one batch.
-EMBED_BATCH = 256
 
 
 def embedded_text(heading_path: Sequence[str], text: str) -> str:
@@ -110,30 +109,56 @@ class DocumentIndexer:
         missing = to_embed(units, {position for position, chunk in enumerate(chunks) if chunk.chunk_id in known})
         to_send = sum(map(len, missing))
         run.errand.meter.add(Usage(cache_hits=len(chunks) - to_send, cache_misses=to_send))
-        done = len(chunks) - to_send
-        for group in embedded_together(missing, units):
-            with run.timed("embed_s"):
-                answer = await embedder.embed(
-                    [[texts[position] for position in positions] for positions in group], kind="document"
-                )
-            flat = [position for positions in group for position in positions]
-            vectors = [
-                NewVector(
-                    owner_type="chunk",
-                    owner_id=chunks[position].chunk_id,
-                    generation_id=version.version_id,
-                    level=0,
-                    content_key=keys[chunks[position].chunk_id],
-                    vector=vector,
-                )
-                for position, vector in zip(flat, answer.vectors, strict=True)
+        progress = IndexProgress(run, len(chunks), done=len(chunks) - to_send)
+        slots = asyncio.Semaphore(embedder.concurrency)
+        failures: list[Exception] = []
+
+        async def one(group: list[list[int]]) -> None:
+            async with slots:
+                if not failures:
+                    try:
+                        await self._embed_group(run, version, chunks, group, keys, embedder)
+                    except Exception as error:
+                        failures.append(error)
+                        return
+                    await progress(sum(map(len, group)))
+
+        # What is under way when one fails is paid for: it is waited for and stored before the job ends.
+        await asyncio.gather(*map(one, embedded_together(missing, units, embedder.batch)))
+        if failures:
+            raise failures[0]
+
+    async def _embed_group(
+        self,
+        run: JobRun,
+        version: VersionToIndex,
+        chunks: Sequence[Chunk],
+        group: Sequence[Sequence[int]],
+        keys: Mapping[UUID, bytes],
+        embedder: Embedder,
+    ) -> None:
+        with run.timed("embed_s"):
+            texts = [
+                [embedded_text(chunks[position].heading_path, chunks[position].text) for position in positions]
+                for positions in group
             ]
-            with run.timed("db_s"):
-                async with self._open(run.tenant, run.lease) as work:
-                    await work.vectors.add(version.dataset_id, embedder.space, vectors)
-                    await work.commit()
-            done += len(flat)
-            await run.report("embed", 0.2 + 0.8 * done / len(chunks), done=done, planned=len(chunks))
+            answer = await embedder.embed(texts, kind="document")
+        owners = [chunks[position].chunk_id for positions in group for position in positions]
+        vectors = [
+            NewVector(
+                owner_type="chunk",
+                owner_id=owner,
+                generation_id=version.version_id,
+                level=0,
+                content_key=keys[owner],
+                vector=vector,
+            )
+            for owner, vector in zip(owners, answer.vectors, strict=True)
+        ]
+        with run.timed("db_s"):
+            async with self._open(run.tenant, run.lease) as work:
+                await work.vectors.add(version.dataset_id, embedder.space, vectors)
+                await work.commit()
 
     async def _hand_over(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
         """The JOIN of an upload with its dataset: from here the build owns it, or it is served at once."""
@@ -166,13 +191,29 @@ def to_embed(units: Sequence[EmbeddingUnit], known: Collection[int]) -> list[lis
     ]
 
 
-def embedded_together(missing: list[list[int]], units: Sequence[EmbeddingUnit]) -> Iterator[list[list[int]]]:
-    """What is asked for and stored at a time, as neighbours of one document: a window of a contextual embedder, or so
-    many texts of another."""
+def embedded_together(
+    missing: list[list[int]], units: Sequence[EmbeddingUnit], batch: int
+) -> Iterator[list[list[int]]]:
+    """What is asked for and stored at a time, so that a crash repeats no more, as neighbours of one document: a window
+    of a contextual embedder, or as many texts as one request to another takes."""
     if units and units[0].together:
         yield from ([positions] for positions in missing)
     else:
-        yield from ([list(batch)] for batch in batches([p for unit in missing for p in unit], EMBED_BATCH))
+        yield from ([list(texts)] for texts in batches([p for unit in missing for p in unit], batch))
+
+
+class IndexProgress:
+    """Called with the number of chunks that were embedded."""
+
+    def __init__(self, run: JobRun, planned: int, done: int) -> None:
+        self._run = run
+        self._planned = planned
+        self._done = done
+
+    async def __call__(self, embedded: int) -> None:
+        self._done += embedded
+        share = self._done / self._planned
+        await self._run.report("embed", 0.2 + 0.8 * share, done=self._done, planned=self._planned)
 
 
 def cut(version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:

@@ -23,6 +23,7 @@ from services.errors import (
     DatabaseUnavailable,
     LeaseLost,
     MissingProviderKey,
+    ProviderError,
     RaptorError,
 )
 from services.ports import SecretBox, VectorIndexes
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # A job that ends its worker this often is not tried again: it would go round for ever.
 MAX_ATTEMPTS = 5
+# A provider that asks for a longer pause ends the job, which then says so.
+LONGEST_PAUSE_S = 3600.0
 REPORT_INTERVAL_S = 0.25
 INDEX_INTERVAL_S = 60.0
 
@@ -82,7 +85,8 @@ class JobRun:
             self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
 
     def figures(self) -> dict[str, Any]:
-        timings = self.timings | {"wall_s": time.monotonic() - self._started}
+        provider_s = sum(map(sum, self.errand.meter.latencies_s.values()))
+        timings = self.timings | {"provider_s": provider_s, "wall_s": time.monotonic() - self._started}
         return {
             "usage": asdict(self.errand.meter.used),
             "timings": {name: round(seconds, 4) for name, seconds in timings.items()},
@@ -154,12 +158,14 @@ class JobRunner:
             logger.info("job succeeded", extra={"job_type": run.job.job_type, **run.figures()["timings"]})
         except LeaseLost:
             logger.info("job was taken away from this attempt", extra={"attempt": run.lease.attempt})
-        except (DatabaseUnavailable, ConcurrentChange) as error:
-            logger.warning("job will be tried again", extra={"error": error.as_json()})
-            await self._again(run)
         except RaptorError as error:
-            logger.warning("job failed", extra={"error": error.as_json()})
-            await self._failed(run, error)
+            pause_s = pause_after(error, run.lease.attempt)
+            if pause_s is None:
+                logger.warning("job failed", extra={"error": error.as_json()})
+                await self._failed(run, error)
+            else:
+                logger.warning("job will be tried again", extra={"error": error.as_json(), "pause_s": pause_s})
+                await self._again(run, pause_s)
         except Exception as error:
             # The boundary of a job: whatever a flow did not foresee is a defect, and the job says so.
             logger.exception("job failed on a defect")
@@ -194,10 +200,10 @@ class JobRunner:
                 await work.jobs.postpone(job_id, 0.0)
                 await work.commit()
 
-    async def _again(self, run: JobRun) -> None:
-        """With growing pauses; the attempt that begins then counts, so this ends."""
+    async def _again(self, run: JobRun, pause_s: float) -> None:
+        """After a pause; the attempt that begins then counts, so this ends."""
         async with self._open(run.tenant, run.lease) as work:
-            await work.jobs.postpone(run.job.job_id, min(2.0**run.lease.attempt, 60.0))
+            await work.jobs.postpone(run.job.job_id, pause_s)
             await work.commit()
 
     async def _failed(self, run: JobRun, error: RaptorError) -> None:
@@ -209,3 +215,12 @@ class JobRunner:
             if run.job.version_id is not None:
                 await work.documents.fail_version(run.job.version_id)
             await work.commit()
+
+
+def pause_after(error: RaptorError, attempt: int) -> float | None:
+    """Seconds after which a job goes on by itself; None: it has failed. A provider that wants to be left alone for a
+    while gets its pause without a worker that waits for it."""
+    if isinstance(error, DatabaseUnavailable | ConcurrentChange):
+        return min(2.0**attempt, 60.0)
+    asked = error.retry_after_s if isinstance(error, ProviderError) else None
+    return asked if asked is not None and asked <= LONGEST_PAUSE_S and attempt < MAX_ATTEMPTS else None

@@ -50,6 +50,8 @@ class EmbeddingUnit:
 class Embedder(Protocol):
     space: EmbeddingSpace
     max_tokens: int  # estimated tokens of one text; what is longer is cut
+    batch: int  # texts that one request takes
+    concurrency: int  # requests at a time
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         """How the consecutive texts of one document are embedded."""
@@ -177,6 +179,11 @@ class EmbedderTerms(Protocol):
 
     @property
     def terms(self) -> Terms | None: ...
+
+    @property
+    def batch(self) -> int:
+        """Texts that one request takes."""
+        ...
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]: ...
 

@@ -13,7 +13,14 @@ from collections.abc import Sequence
 
 from constants.prompts import SUMMARY, marked
 from services.domain import Usage
-from services.errors import BudgetExceeded, ContextTooLong, ProviderBadAnswer, ProviderError, ProviderKeyRefused
+from services.errors import (
+    BudgetExceeded,
+    ContextTooLong,
+    ProviderBadAnswer,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderUnusable,
+)
 from services.grounding import repeats_itself, unsupported
 from services.key_phrases import shortened
 from services.ports import ChatAnswer, ChatModel, ChatRequest, Summarizer, Summary, SummaryRequest
@@ -45,8 +52,8 @@ class ChatSummarizer:
         self._fallback = fallback
 
     async def summarize(self, request: SummaryRequest) -> Summary:
-        """Raises BudgetExceeded, and ProviderError where there is no fallback or the key is refused: another node
-        would fare no better."""
+        """Raises BudgetExceeded, and ProviderError where there is no fallback or another node would fare no better: the
+        key is refused or limited, the model is not there."""
         usage = Usage()
         try:
             summary = await self._asked(request, "")
@@ -60,7 +67,7 @@ class ChatSummarizer:
                     summary, claims = again, left
             meta = {**summary.meta, **({"unsupported": list(claims[:50])} if claims else {})}
             return Summary(summary.titles, summary.text, meta, usage)
-        except (BudgetExceeded, ProviderKeyRefused):
+        except (BudgetExceeded, ProviderUnusable, ProviderRateLimited):
             raise
         except ProviderError as error:
             if self._fallback is None:

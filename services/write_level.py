@@ -46,13 +46,18 @@ class LevelText:
     usage: Usage = Usage()
     latencies_s: list[float] = field(default_factory=list)
     embed_latencies_s: list[float] = field(default_factory=list)
+    answered: int = 0  # summaries for which a model was called
 
-    def floor_s(self, concurrency: int) -> float:
-        """The least wall time at the provider's latency: rounds of calls, and one call for the last vectors."""
+    def floor_s(self, concurrency: int, call_s: float | None, embed_s: float | None) -> float:
+        """The least wall time at the latency of a provider's calls: rounds of calls, and one call for the last vectors.
+        Without providers (None), at that of the built-in models."""
         if not self.latencies_s:
             return 0.0
-        rounds = -(-len(self.latencies_s) // concurrency)
-        return rounds * median(self.latencies_s) + (median(self.embed_latencies_s) if self.embed_latencies_s else 0.0)
+        written = len(self.latencies_s) if call_s is None else self.answered
+        floor = -(-written // concurrency) * (median(self.latencies_s) if call_s is None else call_s)
+        if self.embed_latencies_s:
+            floor += median(self.embed_latencies_s) if embed_s is None else embed_s
+        return floor
 
 
 Load = Callable[[Sequence[int]], Awaitable[list[SummaryRequest]]]
@@ -112,6 +117,7 @@ class LevelWriter:
                 run.fail(error)
                 continue
             level.latencies_s.append(time.monotonic() - began)
+            level.answered += summary.usage.calls > 0
             level.summaries[position] = summary
             level.usage += summary.usage
             run.arrived.put_nowait(position)

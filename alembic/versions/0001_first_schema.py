@@ -38,8 +38,10 @@ def upgrade() -> None:
         sa.Column("key_hash", sa.Text(), nullable=False),
         sa.Column("rpm", sa.Integer(), nullable=True),
         sa.Column("tpm", sa.Integer(), nullable=True),
+        sa.Column("learnt_rpm", sa.Integer(), nullable=True),
+        sa.Column("learnt_concurrency", sa.Integer(), nullable=True),
         sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("learnt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("provider", "key_hash", name="pk_provider_limits"),
     )
     op.create_table(

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import asking, costs, keys, running, using
+from app.cli import asking, costs, fake, keys, running, using
 from app.database import NoDatabase
 from app.serve import RefusesToServe
 from app.settings import SettingsError
@@ -28,6 +28,7 @@ running.add_to(app)
 using.add_to(app)
 costs.add_to(app)
 asking.add_to(app)
+fake.add_to(app)
 app.add_typer(keys.app, name="keys")
 
 # Errors that a person can do something about: their message, and no traceback.

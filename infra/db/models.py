@@ -513,8 +513,10 @@ class ProviderLimit(Base):
     key_hash: Mapped[str]
     rpm: Mapped[int | None] = mapped_column(Integer)
     tpm: Mapped[int | None] = mapped_column(Integer)
+    learnt_rpm: Mapped[int | None] = mapped_column(Integer)
+    learnt_concurrency: Mapped[int | None] = mapped_column(Integer)
     blocked_until: Mapped[datetime | None]
-    learnt_at: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]
 
 
 class ProviderCall(Base):

@@ -44,6 +44,8 @@ class LexicalEmbedder:
 
     space = EmbeddingSpace(provider="builtin", model="lexical-1", dimensions=DIMENSIONS)
     max_tokens = 8_192  # it reads any length; this bounds what one text of a request may take
+    batch = 256
+    concurrency = 1
 
     def __init__(self, compute: Compute | None = None) -> None:
         self._compute = compute

@@ -50,7 +50,7 @@ class OpenAICompatibleEmbedder:
             )
             rows = [(int(entry.index), entry.embedding) for entry in answer.data]
         except (openai.APIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
-            raise typed(error, self.spec.provider, self.spec.model, self._key) from error
+            raise typed(error, self.spec.provider, self.spec.model, self._key) from None
         if any(not isinstance(vector, list) for _, vector in rows):
             raise bad_answer(self.spec.provider, self.spec.model, "vectors in another encoding")
         vectors = checked_vectors(rows, len(texts), self.spec.dimensions, self.spec.provider, self.spec.model)

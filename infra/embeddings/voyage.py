@@ -4,24 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import aiohttp
+import voyageai
 import voyageai.error
 from voyageai.api_resources import ContextualizedEmbedding
 
 from constants.models import EmbedderSpec
 from infra.embeddings.answers import checked_vectors
 from infra.embeddings.batching import window_units
+from infra.limiter import heard
 from infra.providers.access import Access
 from infra.providers.failures import bad_answer, failure, unreachable
+from infra.providers.http import LARGEST_ANSWER_BYTES
 from services.domain import EmbeddingSpace, Usage
 from services.errors import ProviderError
 from services.ports import EmbeddingUnit, FloatArray
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
 TIMEOUT_S = 120.0
+
+# It writes what the provider answers, which may repeat the key, and at DEBUG the users' texts; the errors raised here
+# say the same without either.
+logging.getLogger("voyage").setLevel(logging.CRITICAL)
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer of bounded size; its headers are heard."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        response = await super().start(connection)
+        heard({name.lower(): value for name, value in self.headers.items()})
+        return response
+
+    async def read(self) -> bytes:
+        if self._body is None:
+            if self.headers.get("content-encoding", "identity").lower() != "identity":
+                raise aiohttp.ClientPayloadError("the answer is compressed")
+            body = bytearray()
+            async for part in self.content.iter_any():
+                body += part
+                if len(body) > LARGEST_ANSWER_BYTES:
+                    self.close()
+                    raise aiohttp.ClientPayloadError("the answer is too large")
+            self._body = bytes(body)
+        return self._body
+
+
+def session() -> aiohttp.ClientSession:
+    """For one call, as the SDK would make its own; without decompression and the
+    environment's proxies."""
+    return aiohttp.ClientSession(response_class=BoundedResponse, auto_decompress=False, trust_env=False)
 
 
 class VoyageContextualEmbedder:
@@ -56,23 +92,31 @@ class VoyageContextualEmbedder:
         self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]
     ) -> tuple[FloatArray, Usage]:
         try:
-            # The SDK's client numbers what comes back by its place; here the answer's own numbers are read, so that an
-            # answer in another order is put right and one with wrong numbers refused.
-            answer = await ContextualizedEmbedding.acreate(  # type: ignore[no-untyped-call]
-                inputs=[list(document) for document in documents],
-                model=self.spec.model,
-                input_type=kind,
-                output_dimension=self.spec.dimensions,
-                **self._where,
-            )
+            answer = await self._answer(documents, kind)
             rows = numbered(answer.data, documents)
             tokens = int(answer.usage.total_tokens)
         except Exception as error:
             # The SDK takes some errors for answers and then fails on what they lack.
-            raise self._typed(error) from error
+            raise self._typed(error) from None
         count = sum(len(document) for document in documents)
         vectors = checked_vectors(rows, count, self.spec.dimensions, self.spec.provider, self.spec.model)
         return vectors, Usage(calls=1, input_tokens=tokens, cost=self.spec.price.of(tokens, 0, 0))
+
+    async def _answer(self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]) -> Any:
+        async with session() as opened:
+            token = voyageai.aiosession.set(opened)
+            try:
+                # The SDK's client numbers what comes back by its place; here the answer's own numbers are read, so that
+                # an answer in another order is put right and one with wrong numbers refused.
+                return await ContextualizedEmbedding.acreate(  # type: ignore[no-untyped-call]
+                    inputs=[list(document) for document in documents],
+                    model=self.spec.model,
+                    input_type=kind,
+                    output_dimension=self.spec.dimensions,
+                    **self._where,
+                )
+            finally:
+                voyageai.aiosession.reset(token)
 
     def _typed(self, error: Exception) -> ProviderError:
         provider, model = self.spec.provider, self.spec.model
@@ -80,7 +124,8 @@ class VoyageContextualEmbedder:
             return unreachable(provider, model, "time is up")
         if isinstance(error, voyageai.error.APIConnectionError | aiohttp.ClientError | OSError):
             return unreachable(provider, model, type(error).__name__)
-        if isinstance(error, voyageai.error.VoyageError) and error.http_status is not None:
+        # A 200 whose body cannot be read is an error of the SDK's too, and no refusal.
+        if isinstance(error, voyageai.error.VoyageError) and (error.http_status or 0) >= 400:
             headers = {str(name).lower(): str(value) for name, value in dict(error.headers or {}).items()}
             return failure(provider, model, int(error.http_status), body_of(error), headers, self._key)
         return bad_answer(provider, model, type(error).__name__)

@@ -18,7 +18,7 @@ the beginning of its system message, gets sentences of its own passages; vectors
 tokens are those of `utils.tokens`. **Keys** decide by their beginning: `bad` 401, `quota` 429, `broke` 402, `denied`
 403, none at all 401.
 
-**Control**: `GET /_stats`, `GET /_calls`, `GET|POST|DELETE /_faults`, `POST /_reset`.
+**Control**: `GET /_stats`, `GET /_totals`, `GET /_calls`, `GET|POST|DELETE /_faults`, `POST /_reset`.
 
 **Faults** (`faults.KINDS`):
 status, insufficient_quota, unsupported_parameter, context_length_exceeded, model_not_found,

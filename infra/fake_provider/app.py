@@ -40,6 +40,10 @@ def _control(provider: Provider) -> APIRouter:
     async def stats() -> dict[str, Any]:
         return provider.stats.as_json()
 
+    @router.get("/_totals")
+    async def totals() -> dict[str, Any]:
+        return provider.stats.totals()
+
     @router.get("/_calls")
     async def calls(limit: Annotated[int, Query(ge=1, le=10_000)] = 50) -> list[dict[str, Any]]:
         return [asdict(record) for record in provider.stats.latest(limit)]

@@ -45,7 +45,8 @@ class RunningFakeProvider:
         self._client = client
 
     def stats(self) -> dict[str, Any]:
-        return dict(self._asked("GET", "/_stats"))
+        """All that is counted."""
+        return dict(self._asked("GET", "/_totals"))
 
     def calls(self, limit: int = 50) -> list[dict[str, Any]]:
         """The most recent first."""

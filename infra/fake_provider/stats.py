@@ -75,11 +75,13 @@ class CallStats:
         self._in_flight -= 1
 
     def as_json(self) -> dict[str, Any]:
+        return {"calls": self._calls, "by_endpoint": dict(self._by_endpoint), "by_key": dict(self._by_key)}
+
+    def totals(self) -> dict[str, Any]:
+        """All that is counted."""
         prompt, completion = self._prompt_tokens, self._completion_tokens
         return {
-            "calls": self._calls,
-            "by_endpoint": dict(self._by_endpoint),
-            "by_key": dict(self._by_key),
+            **self.as_json(),
             "by_status": dict(self._by_status),
             "by_fault": dict(self._by_fault),
             "repeated": self._repeated,

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion
 
 from constants.models import ChatSpec
 from infra.providers.access import Access
-from infra.providers.failures import bad_answer, failure, unreachable
+from infra.providers.failures import bad_answer, failure, told_by, unreachable
 from services.domain import Usage
 from services.errors import ProviderError
 from services.ports import ChatAnswer, ChatRequest
@@ -75,7 +75,7 @@ class OpenAICompatibleChat:
                     if part:
                         yield part
         except (openai.APIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
-            raise self._typed(error) from error
+            raise self._typed(error) from None
         finally:
             await stream.close()
         if not finish:
@@ -92,13 +92,13 @@ class OpenAICompatibleChat:
             except openai.BadRequestError as error:
                 name = named_parameter(error, body)
                 if name is None or last:
-                    raise self._typed(error) from error
+                    raise self._typed(error) from None
                 _refused.setdefault(self._spec.name, set()).add(name)
                 logger.warning(
-                    "model refuses a parameter, it is left out", extra={"model": self._spec.name, "name": name}
+                    "model refuses a parameter, it is left out", extra={"model": self._spec.name, "parameter": name}
                 )
             except (openai.APIError, httpx2.HTTPError, ValueError) as error:
-                raise self._typed(error) from error
+                raise self._typed(error) from None
         raise AssertionError("unreachable")
 
     def _body(self, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
@@ -144,7 +144,8 @@ class OpenAICompatibleChat:
 
 
 def typed(error: Exception, provider: str, model: str, key: str) -> ProviderError:
-    """The SDK's errors, and what falls through it, as ours."""
+    """The SDK's errors, and what falls through it, as ours; raised without their cause, whose message may repeat the
+    key."""
     if isinstance(error, openai.APIStatusError):
         return failure(provider, model, error.status_code, error.body, dict(error.response.headers), key)
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
@@ -156,10 +157,8 @@ def typed(error: Exception, provider: str, model: str, key: str) -> ProviderErro
 
 def named_parameter(error: openai.BadRequestError, body: Mapping[str, Any]) -> str | None:
     """The optional parameter of ours that a 400 complains of, if it is one that we sent."""
-    told = error.body if isinstance(error.body, Mapping) else {}
-    inner = told.get("error", told)
-    param = inner.get("param") if isinstance(inner, Mapping) else None
-    message = str(inner.get("message", "")) if isinstance(inner, Mapping) else str(error.body)
+    param = error.body.get("param") if isinstance(error.body, Mapping) else None
+    _, message = told_by(error.body)
     for name in OPTIONAL:
         if name in body and (param == name or re.search(rf"[`'\"]{name}[`'\"]", message)):
             return name

@@ -14,6 +14,8 @@ from services.errors import (
     ProviderBadAnswer,
     ProviderError,
     ProviderKeyRefused,
+    ProviderModelNotFound,
+    ProviderOutOfQuota,
     ProviderRateLimited,
     ProviderRefused,
 )
@@ -23,6 +25,7 @@ TOO_LONG = re.compile(
     r"|(exceed|longer than).{0,40}tokens|max(imum)?.{0,20}tokens per",
     re.IGNORECASE,
 )
+NO_MODEL = re.compile(r"model.{0,80}(not exist|not found)", re.IGNORECASE)
 OUT_OF_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded", "insufficient_balance"}
 
 
@@ -33,11 +36,15 @@ def failure(
     code, message = told_by(body)
     details: dict[str, Any] = {"provider": provider, "model": model, "status": status}
     if code:
-        details["provider_code"] = code[:100]
+        details["provider_code"] = cleaned(code, key)[:100]
     if message and status not in (401, 403):
         details["provider_message"] = cleaned(message, key)
-    if status in (401, 402, 403) or code in OUT_OF_QUOTA:
+    if status == 402 or code in OUT_OF_QUOTA or (status == 429 and "insufficient_quota" in message):
+        return ProviderOutOfQuota(**details)
+    if status in (401, 403):
         return ProviderKeyRefused(**details)
+    if status == 404 or code == "model_not_found" or NO_MODEL.search(message):
+        return ProviderModelNotFound(**details)
     if status == 429:
         return ProviderRateLimited(retry_after_s=retry_after(headers), **details)
     if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
@@ -59,6 +66,8 @@ def unreachable(provider: str, model: str, what: str) -> ProviderError:
 
 def told_by(body: Any) -> tuple[str, str]:
     """Code and message, in any of the shapes that providers use."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]  # Gemini's form
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if isinstance(error, Mapping):
         code = error.get("code") or error.get("type") or ""
@@ -67,7 +76,7 @@ def told_by(body: Any) -> tuple[str, str]:
 
 
 def cleaned(message: str, key: str) -> str:
-    text = message.replace(key, "[key]") if len(key) >= 8 else message
+    text = message.replace(key, "[key]") if key else message
     return re.sub(r"[\w-]*\*{3,}[\w-]*", "[key]", text)[:300]
 
 

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+from infra.limiter import heard
+
+# The whole of a call has a deadline in `infra/retrying.py`: a byte a second never runs into these.
 TIMEOUT = httpx2.Timeout(120.0, connect=5.0, pool=30.0)
 # The largest true answer is a batch of 64 vectors of 4,096 dimensions as decimal text: about 5 MB.
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -13,6 +16,10 @@ LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
 
 class AnswerTooLarge(httpx2.ReadError):
     """The provider sends more than any answer has."""
+
+
+class AnswerCompressed(httpx2.ReadError):
+    """The provider compresses although it was asked not to: a few kilobytes may be gigabytes."""
 
 
 class BoundedStream(httpx2.AsyncByteStream):
@@ -34,7 +41,11 @@ class BoundedStream(httpx2.AsyncByteStream):
 class BoundedTransport(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
+        heard(response.headers)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            await response.stream.aclose()
+            raise AnswerCompressed("the answer is compressed")
         response.stream = BoundedStream(response.stream)
         return response
 

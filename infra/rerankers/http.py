@@ -32,20 +32,20 @@ class HttpReranker:
         try:
             response = await self._http.post(self._url, json=self.body(query, texts), headers=headers)
         except httpx2.HTTPError as error:
-            raise unreachable(provider, model, type(error).__name__) from error
+            raise unreachable(provider, model, type(error).__name__) from None
         try:
             answer = response.json()
-        except ValueError as error:
+        except ValueError:
             if response.is_success:
-                raise bad_answer(provider, model, "no JSON") from error
+                raise bad_answer(provider, model, "no JSON") from None
             answer = response.text[:500]
         if not response.is_success:
             raise failure(provider, model, response.status_code, answer, dict(response.headers), self._key)
         try:
             scores = {int(index): float(score) for index, score in self.scores(answer)}
             ordered = tuple(scores[place] for place in range(len(texts)))
-        except (KeyError, TypeError, ValueError) as error:
-            raise bad_answer(provider, model, "scores for other texts than were sent") from error
+        except (KeyError, TypeError, ValueError):
+            raise bad_answer(provider, model, "scores for other texts than were sent") from None
         tokens = self.tokens(answer) or sum(map(estimate_tokens, texts)) + len(texts) * estimate_tokens(query)
         cost = self.spec.price.of(tokens, 0, 0) + self.spec.price.search
         return Reranked(ordered, Usage(calls=1, input_tokens=tokens, cost=cost))

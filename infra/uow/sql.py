@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -129,6 +130,20 @@ class SqlUnitOfWork:
             if not current:
                 raise LeaseLost(job_id=str(self._lease.job_id))
         await self._connection.commit()
+
+
+@asynccontextmanager
+async def short_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction outside of every unit of work, for what has to be there whatever becomes of those. Raises
+    DatabaseUnavailable, ConcurrentChange."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (sa_exc.SQLAlchemyError, asyncpg.InterfaceError, OSError) as error:
+        typed = typed_error(error)
+        if typed is None:
+            raise
+        raise typed from error
 
 
 def typed_error(error: BaseException | None) -> ConcurrentChange | DatabaseUnavailable | None:

@@ -24,7 +24,7 @@ from interfaces_adaptor.http.fields import (
     checked_text,
     parsed_meta,
 )
-from interfaces_adaptor.http.keys import keys_of
+from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Answer
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services import Services
@@ -65,7 +65,7 @@ def only_multipart(request: Request) -> None:
 @router.post(
     "/v1/document/ingest-markdown",
     response_model=Answer[Ingested],
-    dependencies=[Depends(only_multipart)],
+    dependencies=[Depends(only_multipart), Depends(no_empty_keys)],
     responses={202: {"model": Answer[Ingested]}},
     summary="Upload Markdown; answers when it is in a live tree",
 )

@@ -87,7 +87,8 @@ async def retry_job(
     request: Request, job_id: UUID, services: ServicesOf, tenant: TenantOf, body: RetryBody | None = None
 ) -> Any:
     """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does. One that used up
-    its budget needs a larger one. The tree of one that wrote nodes without their model is mended."""
+    its budget needs a larger one. The tree of one that wrote nodes without their model is mended.
+    Provider keys that were brought for it are gone: bring them again."""
     body = body or RetryBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)

@@ -54,6 +54,13 @@ def keys_of(request: Request, body: ByokFields | None = None) -> Keys:
     return Keys(given)
 
 
+async def no_empty_keys(request: Request) -> None:
+    """A form's empty fields count as not sent, and work would then go on somebody else's key. Raises InvalidRequest."""
+    for name, value in (await request.form()).items():
+        if name in FIELDS and isinstance(value, str):
+            checked(name, value)
+
+
 def checked(name: str, value: str) -> str:
     """The message never repeats the key."""
     value = value.strip(" \t")

@@ -24,7 +24,7 @@ from services.chunking.markdown import packed
 from services.chunking.noise import noise
 from services.chunking.splitting import Atom
 from services.domain import ChunkingParams
-from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
+from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderRateLimited, ProviderUnusable
 from services.ports import ChatModel, ChatRequest
 from utils.batching import windows
 from utils.concurrency import together
@@ -38,7 +38,7 @@ WINDOW_TOKENS = 2000
 # A window ends after one piece of so many, by content: with some twenty pieces in its second half nearly always.
 ONE_IN = 4
 # What any other window would meet too.
-FINAL = (BudgetExceeded, ProviderKeyRefused, ProviderRateLimited)
+FINAL = (BudgetExceeded, ProviderUnusable, ProviderRateLimited)
 INSIST = "\n\nAnswer with the JSON object alone, and with numbers of these pieces alone."
 
 
@@ -120,7 +120,7 @@ def _pieces(document: MarkdownDocument, runs: Sequence[Sequence[Atom]], chunking
 
 
 async def refine(model: ChatModel, draft: Draft, progress: Progress) -> Refinement:
-    """Asks about all windows, `model.concurrency` at a time. Raises BudgetExceeded, ProviderKeyRefused,
+    """Asks about all windows, `model.concurrency` at a time. Raises BudgetExceeded, ProviderUnusable,
     ProviderRateLimited; any other failure leaves its window as it is."""
     slots = asyncio.Semaphore(model.concurrency)
     failures: list[Exception] = []

@@ -106,6 +106,7 @@ class DocumentAccepted(BaseModel):
     dataset_id: str
     job_id: Hex | None
     status: Literal["unchanged", "skipped", "queued"]
+    warnings: list[str] = Field(default_factory=list)
 
     @classmethod
     def of(cls, accepted: Accepted) -> DocumentAccepted:
@@ -114,4 +115,5 @@ class DocumentAccepted(BaseModel):
             dataset_id=accepted.dataset_id,
             job_id=accepted.job_id,
             status=accepted.status,
+            warnings=list(accepted.warnings),
         )

@@ -1,0 +1,235 @@
+"""`python -m bench.faults [--matrix] [--kills 100] [--wall 1000]`: what failures cost, against the fake provider.
+
+- `--matrix`: every fault on the first, a middle and the last call of a build, for chat and for both kinds of
+  embeddings; the table of `docs/faults.md`.
+- `--kills N`: kill -9 of the worker at N random moments of builds, and how many calls were paid twice.
+- `--wall LEAVES`: the wall time of a build at a latency of 0.5 s and 16 calls at a time, divided by its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from app.container import open_container
+from app.logging import configure_logging
+from app.main import create_app
+from app.resources import migrations_folder
+from app.settings import load_settings
+from bench.fault_matrix import FAULTS, MODELS_FILE, Bench, Endpoint, Fault, as_expected, document, keys_of
+from infra.db.migrate import Migrations, migrate
+from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from infra.postgres import EmbeddedPostgres
+
+AT_ONCE = 6
+LATENCY_S, CONCURRENCY = 0.5, 16
+KILLS_A_JOB = 4  # the fifth attempt is a job's last
+ENDPOINTS: tuple[Endpoint, ...] = ("chat", "contextualized", "embeddings")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--matrix", action="store_true")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--wall", type=int, default=0, help="leaves")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.matrix:
+        asyncio.run(matrix())
+    if arguments.kills:
+        asyncio.run(kills(arguments.kills, random.Random(arguments.seed)))
+    if arguments.wall:
+        asyncio.run(wall(arguments.wall))
+
+
+async def matrix() -> None:
+    print("| fault | endpoint | first | middle | last |\n| --- | --- | --- | --- | --- |")
+    async with service(RAPTOR_PROVIDER_TIMEOUT_SECONDS="4", RAPTOR_WORKER_DEAD_AFTER_SECONDS="60") as bench:
+        slots = asyncio.Semaphore(AT_ONCE)
+        with forked_workers() as start:
+            start()
+            for endpoint in ENDPOINTS:
+                clean = await bench.clean(endpoint)
+                faults = [fault for fault in FAULTS if endpoint in fault.endpoints]
+
+                async def cell(number: int, fault: Fault, place: int, endpoint: Endpoint, clean: int) -> str:
+                    async with slots:
+                        at = (1, (clean + 1) // 2, clean - (endpoint != "chat"))[place]
+                        seen = await bench.run(f"{endpoint[:4]}{place}{number:03d}", endpoint, fault, at)
+                        wrong = as_expected(fault, seen, clean, endpoint)
+                        outcome = seen.code or ("degraded 1" if seen.degraded else "ok")
+                        return (
+                            "; ".join(wrong)
+                            if wrong
+                            else f"{outcome}, +{seen.calls - (clean if endpoint == 'chat' else seen.requests)}"
+                        )
+
+                cells = await asyncio.gather(
+                    *(
+                        cell(number, fault, place, endpoint, clean)
+                        for number, fault in enumerate(faults, 1)
+                        for place in range(3)
+                    )
+                )
+                for number, fault in enumerate(faults):
+                    row = (fault.name, endpoint, *cells[3 * number : 3 * number + 3])
+                    print(f"| {' | '.join(row)} |", flush=True)
+
+
+async def kills(count: int, chance: random.Random) -> None:
+    in_flight = done = jobs = 0
+    lost: set[uuid.UUID] = set()
+    async with service(latency_s=0.1) as bench:
+        with forked_workers() as start:
+            while done < count:
+                jobs += 1
+                case = f"kill-{jobs:03d}"
+                job_id = await bench.upload(case, keys_of(case, "chat"))
+                for _ in range(min(KILLS_A_JOB, count - done)):
+                    pid = start()
+                    await asyncio.sleep(chance.uniform(0.3, 1.5))
+                    os.kill(pid, signal.SIGSTOP)
+                    in_flight += len(found := await under_way() - lost)
+                    lost |= found
+                    os.kill(pid, signal.SIGKILL)
+                    done += 1
+                    if (await bench.job(job_id))["status"] == "succeeded":
+                        break
+                pid = start()
+                job = await bench.finished(job_id)
+                os.kill(pid, signal.SIGTERM)
+                assert job["status"] == "succeeded", job
+        stats = bench.provider.stats()
+    print(
+        f"kills {done}  builds {jobs}  calls {stats['calls']}  in flight when killed {in_flight}"
+        f"  paid twice {stats['repeated']}"
+    )
+
+
+async def under_way() -> set[uuid.UUID]:
+    """Calls that the limiter let through and that have not come back."""
+    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
+    try:
+        return {
+            row[0] for row in await connection.fetch("select call_id from provider_calls where finished_at is null")
+        }
+    finally:
+        await connection.close()
+
+
+async def wall(leaves: int) -> None:
+    limits = json.dumps({name: {"concurrency": CONCURRENCY} for name in ("deepseek", "voyage")})
+    text = "\n".join(document(f"wall-{number:03d}") for number in range(-(-leaves // 10)))
+    async with service(
+        latency_s=LATENCY_S,
+        RAPTOR_PROVIDER_LIMITS=limits,
+        RAPTOR_TREE_GROUPER="umap_gmm",
+        RAPTOR_TREE_TOKEN_BUDGET="3500",
+        RAPTOR_TREE_SUMMARY_TOKENS="200",
+        RAPTOR_MODELS_FILE="",
+        RAPTOR_CHUNK_SIZE="500",
+    ) as bench:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", "worker")
+        await asyncio.sleep(15)  # until its pool is warm
+        try:
+            job_id = await bench.upload("wall-00", keys_of("wall-00", "chat"), text)
+            await bench.finished(job_id)
+            jobs = (await bench.http.get("/v1/jobs")).json()["data"]["items"]
+            build = next(job for job in jobs if job["job_type"] == "build")
+            result, timings = build["result"], build["result"]["timings"]
+            print(
+                f"leaves {result['leaves']}  summaries {result['summaries']}  depth {result['depth']}  "
+                + "  ".join(f"{name} {value:.2f}" for name, value in timings.items())
+                + f"  wall/floor {result['wall_to_floor']}"
+            )
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+@asynccontextmanager
+async def service(latency_s: float = 0.0, **environment: str) -> AsyncIterator[Bench]:
+    """The API in this process over a database of its own; the environment is what its workers need."""
+    with tempfile.TemporaryDirectory() as name, running_fake_provider(latency_s=latency_s) as provider:
+        folder = Path(name)
+        (folder / "models.toml").write_text(MODELS_FILE)
+        with EmbeddedPostgres(folder / "postgres", shared_buffers="64MB") as address:
+            await migrate(address.url, Migrations(migrations_folder()))
+            for setting in [setting for setting in os.environ if setting.startswith("RAPTOR_")]:
+                del os.environ[setting]
+            os.environ.update(base_environment(folder, address.url, provider) | environment)
+            settings = load_settings()
+            configure_logging(settings.log, "bench")
+            async with open_container(settings, address.url) as container:
+                transport = httpx.ASGITransport(create_app(container), client=("127.0.0.1", 50000))
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=600) as http:
+                    yield Bench(http, provider)
+
+
+def base_environment(folder: Path, database_url: str, provider: RunningFakeProvider) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "RAPTOR_DATA_DIR": str(folder),
+        "RAPTOR_MODELS_FILE": str(folder / "models.toml"),
+        "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
+        "RAPTOR_TREE_GROUPER": "headings",
+        "RAPTOR_TREE_TOKEN_BUDGET": "400",
+        "RAPTOR_TREE_SUMMARY_TOKENS": "60",
+        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
+        "RAPTOR_WORKER_POLL_SECONDS": "0.1",
+        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.5",
+        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "3.0",
+        "RAPTOR_LOG_FOLDER": str(folder / "logs"),
+        "RAPTOR_LOG_LEVEL": "ERROR",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+
+
+@contextmanager
+def forked_workers() -> Iterator[Any]:
+    """A function that starts a worker and gives its process id."""
+    import subprocess
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.forked_worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdout.readline()
+
+        def start() -> int:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write("\n")
+            return int(server.stdout.readline())
+
+        try:
+            yield start
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            time.sleep(1)
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Kill -9 of a worker in the middle of a build: what was paid and stored is never paid again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from bench.fault_matrix import MODELS_FILE, TREE, document
+from infra.compute import ProcessPool
+from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from tests.client import ApiClient
+from tests.conftest import running_worker
+from tests.providers.conftest import OPERATOR, with_providers
+
+# The worker is killed when so many calls and one more have come in: the first has been answered and stored.
+AT_ONCE = {"chat": 2, "contextualized": 4}
+
+
+@pytest.fixture
+def provider() -> Iterator[RunningFakeProvider]:
+    with running_fake_provider(latency_s=0.2) as provider:
+        yield provider
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    path = tmp_path / "models.toml"
+    path.write_text(MODELS_FILE + f'[chat."deepseek/deepseek-v4-flash"]\nconcurrency = {AT_ONCE["chat"]}\n')
+    return path
+
+
+@pytest.fixture
+def settings(settings: Settings, models: Path) -> Settings:
+    chosen = with_providers(settings, models_file=models, provider_timeout_seconds=20.0)
+    return chosen.model_copy(update={"tree": chosen.tree.model_copy(update=TREE)})
+
+
+@asynccontextmanager
+async def worker_process(
+    database_url: str, provider: RunningFakeProvider, models: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPTOR_")} | {
+        "DATABASE_URL": database_url,
+        "RAPTOR_MODELS_FILE": str(models),
+        "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
+        "RAPTOR_DEFAULT_EMBEDDER": "voyage/voyage-context-3",
+        "RAPTOR_DEFAULT_SUMMARY_LLM": "deepseek_v3",
+        **{f"RAPTOR_{name.upper()}": key for name, key in OPERATOR.items()},
+        **{f"RAPTOR_TREE_{name.upper()}": str(value) for name, value in TREE.items()},
+        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
+        "RAPTOR_WORKER_POLL_SECONDS": "0.05",
+        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
+        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
+        "RAPTOR_LOG_LEVEL": "WARNING",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.e2e.dying_worker", "never", env=environment
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("endpoint", ["contextualized", "chat"])
+async def test_at_most_the_calls_in_flight_are_paid_again(
+    endpoint: str,
+    api: ApiClient,
+    settings: Settings,
+    models: Path,
+    database_url: str,
+    pool: ProcessPool,
+    provider: RunningFakeProvider,
+) -> None:
+    sent = await api.submit(document("kill-01"), chunk_size="300", chunk_overlap="0")
+    async with worker_process(database_url, provider, models) as worker:
+        async with asyncio.timeout(60):
+            while sum(call["endpoint"] == endpoint for call in provider.calls()) < AT_ONCE[endpoint] + 1:
+                await asyncio.sleep(0.01)
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+    async with running_worker(settings, database_url, pool):
+        assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
+    assert provider.stats()["repeated"] <= AT_ONCE[endpoint]
