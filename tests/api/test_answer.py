@@ -198,10 +198,10 @@ class TestWithAModel:
         await library(api)
         provider.faults({"kind": kind, "count": None})
         response = await api.post("/v1/answer", json={"dataset_id": "ds", "query": QUESTION})
-        assert error_of(response) == (502, "provider_error")
+        assert error_of(response) == (502, "provider_bad_response")
         events = await streamed(api, NDJSON)
         assert [events[0][0], events[-1][0]] == ["retrieval", "error"]
-        assert events[-1][1]["code"] == "provider_error"
+        assert events[-1][1]["code"] == "provider_bad_response"
         assert "done" not in dict(events)
 
     async def test_a_text_that_gives_orders_stays_data(self, api: ApiClient, provider: RunningFakeProvider) -> None:
