@@ -91,7 +91,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         models = open_models(settings, engine, http)
         services = Services(
             ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
-            retriever=Retriever(units, models),
+            retriever=Retriever(units, models, timeout_s=settings.database.search_timeout_seconds),
             lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
             models=models,
             open_unit_of_work=units,

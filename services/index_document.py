@@ -13,6 +13,7 @@ from services.chunking import CHUNKERS
 from services.domain import Chunk, ChunkSpan, Usage
 from services.jobs import JobRun
 from services.ports import Compute, Embedder, EmbeddingUnit, Models, SecretBox
+from services.postings import PostingLists, indexed_text, posting_lists
 from services.store import NewVector, OpenUnitOfWork, VersionToIndex
 from utils.batching import batches
 from utils.hashing import stable_uuid
@@ -20,13 +21,6 @@ from utils.tokens import estimate_tokens
 
 # Vectors are written as often as this, so that a crash repeats at most one batch.
 EMBED_BATCH = 256
-
-
-def embedded_text(chunk: Chunk) -> str:
-    """What is embedded for a chunk: its heading path stands in front, so that a passage is found by the topic that
-    only its headings name."""
-    path = " > ".join(chunk.heading_path)
-    return f"{path}\n\n{chunk.text}" if path else chunk.text
 
 
 class DocumentIndexer:
@@ -58,15 +52,18 @@ class DocumentIndexer:
     async def _chunk(self, run: JobRun, version: VersionToIndex) -> list[Chunk]:
         await run.report("chunk", 0.05)
         with run.timed("chunk_s"):
-            chunks: list[Chunk] = await self._compute(cut, version)
+            chunks: list[Chunk]
+            postings: PostingLists
+            chunks, postings = await self._compute(cut, version)
         with run.timed("db_s"):
             async with self._open(run.tenant, run.lease) as work:
                 await work.documents.add_chunks(version, chunks)
+                await work.postings.add(version.dataset_id, version.version_id, postings)
                 await work.commit()
         return chunks
 
     async def _embed(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk], embedder: Embedder) -> None:
-        texts = [embedded_text(chunk) for chunk in chunks]
+        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
         units = embedder.units(texts)
         keys = {
             chunks[position].chunk_id: key
@@ -136,12 +133,13 @@ class DocumentIndexer:
             await work.commit()
 
 
-def cut(version: VersionToIndex) -> list[Chunk]:
+def cut(version: VersionToIndex) -> tuple[list[Chunk], PostingLists]:
     """Runs in the process pool: ten megabytes of Markdown take seconds. Ids follow from version and position, so that
     a repeated attempt writes the same rows."""
     chunking = version.chunking
     spans = CHUNKERS[chunking.chunker](version.text, size=chunking.size, overlap=chunking.overlap)
-    return [chunk_from(version, idx, span) for idx, span in enumerate(spans)]
+    chunks = [chunk_from(version, idx, span) for idx, span in enumerate(spans)]
+    return chunks, posting_lists(0, [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks])
 
 
 def chunk_from(version: VersionToIndex, idx: int, span: ChunkSpan) -> Chunk:
