@@ -184,7 +184,7 @@ async def write_both_ways(url: str) -> tuple[float, float]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def served(folder: Path, settings: dict[str, str] | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))
     }
@@ -192,7 +192,8 @@ def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
         cwd=folder,
         env=environment
-        | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "RAPTOR_LOG_LEVEL": "WARNING", "COLUMNS": "200"},
+        | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "RAPTOR_LOG_LEVEL": "WARNING", "COLUMNS": "200"}
+        | (settings or {}),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -14,6 +14,8 @@ Mode = Literal["auto", "collapsed", "tree_traversal", "leaves", "digest"]
 UsedMode = Literal["collapsed", "tree_traversal", "leaves", "digest"]
 
 _GENERIC = frozenset(words(WHOLE))
+# Pairs of ideographs run across the words, so that these are told letter by letter.
+_GENERIC_LETTERS = frozenset(letter for letter in WHOLE if "\u3040" <= letter <= "\u9fff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ def route(mode: Mode, query: str, *, levels: Collection[int] = (), own_words: bo
     if any(level > 0 for level in levels):
         return Route("collapsed", "the filter asks for levels above the passages")
     terms = index_terms(query)
-    if terms and all(term in _GENERIC for term in terms):
+    if terms and all(map(generic, terms)):
         return Route("digest", "the question names nothing in particular: a digest of the whole")
     if own_words:
         return Route("collapsed", "the question names something to look for: passages, and summaries that add to them")
@@ -38,3 +40,7 @@ def route(mode: Mode, query: str, *, levels: Collection[int] = (), own_words: bo
         "leaves",
         "the question names something to look for: passages; the summaries are made of the passages' own sentences",
     )
+
+
+def generic(term: str) -> bool:
+    return term in _GENERIC or _GENERIC_LETTERS.issuperset(term)
