@@ -7,6 +7,7 @@ docs/retrieval.md what each part of it buys.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,9 @@ class Retriever:
             hits, spent, notes = await reranked(reranker, query.text, hits)
             usage += spent
         tree_id = tree_name(found.dataset.live_tree_id) if found.dataset.live_tree_id else None
-        return Retrieved(chosen(replace(found, hits=hits), query), tree_id, found.mode, usage, found.reason, notes)
+        # Packing and digests compare thousands of words: not on the loop that serves everybody else.
+        hits = await asyncio.to_thread(chosen, replace(found, hits=hits), query)
+        return Retrieved(hits, tree_id, found.mode, usage, found.reason, notes)
 
     async def _find(self, work: UnitOfWork, dataset: Dataset, query: Query, vector: FloatArray) -> Found:
         own_words = await self._summaries_have_own_words(work, dataset, query)

@@ -13,6 +13,9 @@ from utils.words import words
 Mode = Literal["auto", "collapsed", "tree_traversal", "leaves", "digest"]
 UsedMode = Literal["collapsed", "tree_traversal", "leaves", "digest"]
 
+# A question of fewer words than these is none: a slip of the hand, or a word that is looked for.
+LEAST_WORDS = 2
+
 _GENERIC = frozenset(words(WHOLE))
 # Pairs of ideographs run across the words, so that these are told letter by letter.
 _GENERIC_LETTERS = frozenset(letter for letter in WHOLE if "\u3040" <= letter <= "\u9fff")
@@ -32,7 +35,7 @@ def route(mode: Mode, query: str, *, levels: Collection[int] = (), own_words: bo
     if any(level > 0 for level in levels):
         return Route("collapsed", "the filter asks for levels above the passages")
     terms = index_terms(query)
-    if terms and all(map(generic, terms)):
+    if all(map(generic, terms)) and len(words(query, stop_words=True)) >= LEAST_WORDS:
         return Route("digest", "the question names nothing in particular: a digest of the whole")
     if own_words:
         return Route("collapsed", "the question names something to look for: passages, and summaries that add to them")
