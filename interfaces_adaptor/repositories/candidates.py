@@ -26,18 +26,22 @@ METRICS = {
 }
 
 # Robertson and Zaragoza's k1 = 1.5, b = .75, idf as in Lucene.
+# Materialised step by step: the planner takes each of these for one row and would loop over them row by row (184 ms
+# instead of 20 for 1,500 passages).
 BM25 = """
     rarity as (
-        select term, ln(1 + (scope.nodes - count(*) + 0.5::float8) / (count(*) + 0.5::float8)) as weight
-        from matched cross join scope group by term, scope.nodes
+        select l.term, ln(1 + (scope.nodes - sum(cardinality(l.places)) + 0.5::float8)
+            / (sum(cardinality(l.places)) + 0.5::float8)) as weight
+        from lists l cross join scope group by l.term, scope.nodes
     ),
     scored as materialized (
-        select m.generation_id, m.level, m.place,
-            sum(r.weight * m.frequency / (m.frequency + 0.375::float8 + 1.125::float8 * m.length / scope.mean)) as score
-        from matched m join rarity r using (term) cross join scope
-        group by m.generation_id, m.level, m.place
+        select l.generation_id, l.level, u.place,
+            sum(r.weight * u.frequency / (u.frequency + 0.375::float8 + 1.125::float8 * u.length / scope.mean)) as score
+        from lists l join rarity r using (term) cross join scope
+        cross join lateral unnest(l.places, l.frequencies, l.lengths) as u (place, frequency, length)
+        group by l.generation_id, l.level, u.place
     ),
-    best as (
+    best as materialized (
         select generation_id, level, place from scored order by score desc, generation_id, level, place limit :limit
     )
 """
@@ -71,11 +75,12 @@ class SqlCandidates(TenantRows):
                 from posting_totals where tenant_id = :tenant and dataset_id = :dataset and level = 0
                     and generation_id in (select version_id from allowed)
             ),
-            matched as materialized (
-                select p.term, p.generation_id, p.level, u.place, u.frequency, u.length from postings p
-                cross join lateral unnest(p.places, p.frequencies, p.lengths) as u (place, frequency, length)
-                where p.tenant_id = :tenant and p.dataset_id = :dataset and p.term = any(:terms) and p.level = 0
-                    and p.generation_id in (select version_id from allowed)
+            of_terms as materialized (
+                select term, generation_id, level, places, frequencies, lengths from postings
+                where tenant_id = :tenant and dataset_id = :dataset and term = any(:terms) and level = 0
+            ),
+            lists as materialized (
+                select * from of_terms where generation_id in (select version_id from allowed)
             ),
             {BM25},
             centres as (
@@ -83,20 +88,23 @@ class SqlCandidates(TenantRows):
                 union
                 select c.version_id, c.idx from chunks c where c.tenant_id = :tenant and c.chunk_id = any(:nearest)
             ),
-            wanted as (
-                select generation_id, place + step as place, bool_or(abs(step) <= 1) as found
-                from centres cross join generate_series(-{REACH}, {REACH}) as step group by 1, 2
+            wanted as materialized (
+                select generation_id, place, bool_or(found) as found, max(score) as score from (
+                    select generation_id, place + step as place, abs(step) <= 1 as found, null::float8 as score
+                    from centres cross join generate_series(-{REACH}, {REACH}) as step
+                    union all
+                    select generation_id, place, null, score from scored
+                ) both_kinds group by generation_id, place having bool_or(found) is not null
             )
             select node_id, 0 as level, generation_id, place, found, token_cnt, start_char, end_char, lexical,
                 {score} as similarity, {MOMENTS}
             from (
                 select c.chunk_id as node_id, w.generation_id, w.place, w.found, c.token_cnt, c.start_char, c.end_char,
-                    coalesce(s.score, 0) as lexical, e.v {operator} :query as distance
+                    coalesce(w.score, 0) as lexical, e.v {operator} :query as distance
                 from wanted w
                 join chunks c on c.tenant_id = :tenant and c.version_id = w.generation_id and c.idx = w.place
                 join embeddings e on e.tenant_id = :tenant and e.dataset_id = :dataset and e.owner_type = 'chunk'
                     and e.owner_id = c.chunk_id and e.model = :model
-                left join scored s on s.generation_id = w.generation_id and s.place = w.place
             ) found
             order by generation_id, place
             """,
@@ -136,12 +144,14 @@ class SqlCandidates(TenantRows):
                     greatest(coalesce(sum(length), 0)::float8 / greatest(sum(nodes), 1), 1) as mean
                 from posting_totals where tenant_id = :tenant and dataset_id = :dataset and generation_id = :tree
             ),
-            matched as materialized (
-                select p.term, p.generation_id, p.level, u.place, u.frequency, u.length from postings p
+            lists as materialized (
+                select p.term, p.generation_id, p.level, array_agg(u.place) as places,
+                    array_agg(u.frequency) as frequencies, array_agg(u.length) as lengths
+                from postings p
                 cross join lateral unnest(p.places, p.frequencies, p.lengths) as u (place, frequency, length)
-                join live on live.level = p.level and live.position = u.place
                 where p.tenant_id = :tenant and p.dataset_id = :dataset and p.term = any(:terms)
-                    and p.generation_id = :tree
+                    and p.generation_id = :tree and (p.level, u.place) in (select level, position from live)
+                group by p.term, p.generation_id, p.level
             ),
             {BM25}
             select node_id, level, generation_id, place, true as found, token_cnt, 0 as start_char, 0 as end_char,

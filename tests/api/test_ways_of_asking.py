@@ -195,7 +195,7 @@ async def test_a_reranker_orders_what_was_found_with_the_callers_key(
     reranking: ApiClient, provider: RunningFakeProvider
 ) -> None:
     await library(reranking)
-    asked = {"reranker": "voyage/rerank-2.5", "byok_voyage_api_key": "pa-brought", "top_k": 5}
+    asked: dict[str, Any] = {"reranker": "voyage/rerank-2.5", "byok_voyage_api_key": "pa-brought", "top_k": 5}
     found = await reranking.retrieve("honey in the hive", **asked)
     assert found["notes"] == []
     assert found["usage"]["calls"] == 1
