@@ -36,12 +36,13 @@ from services.index_document import cut
 from services.ports import FloatArray
 from services.postings import index_terms, indexed_text
 from services.ranking.fusion import ranked
-from services.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT, READ
+from services.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.store import NewDocument, NewVector, NewVersion, UnitOfWork
 from utils.hashing import content_key
 
 DATASET = "speed"
 QUESTIONS = 100
+TOP_K = 10
 NARROW = Filters(tags=("one-in-a-hundred",))
 
 
@@ -66,7 +67,7 @@ def main() -> None:
 
 def timed(client: ServiceClient, question: str) -> float:
     began = time.perf_counter()
-    client.retrieve(DATASET, question, mode="leaves", top_k=10)
+    client.retrieve(DATASET, question, mode="leaves", top_k=TOP_K)
     return time.perf_counter() - began
 
 
@@ -91,7 +92,7 @@ async def fill(url: str, sources: Sequence[Source], passages: int) -> list[str]:
         await connection.execute(text("vacuum analyze"))
     await VectorIndexes(engine, from_vectors=1_000).keep(DEFAULT_TENANT, dataset)
     await engine.dispose()
-    questions = []
+    questions: list[str] = []
     while len(questions) < QUESTIONS:
         words = chance.choice(texts).split()
         start = chance.randrange(max(1, len(words) - 12))
@@ -170,7 +171,7 @@ async def statements(work: UnitOfWork, question: str, vector: FloatArray) -> flo
     terms = sorted(set(index_terms(question)))
     found = await work.search.passages(dataset, vector, terms, near, CANDIDATES, filters)
     took = time.perf_counter() - began
-    best: list[Scored] = ranked(found, LEXICAL_DENSE_WEIGHT, smooth=True)[:READ]
+    best: list[Scored] = ranked(found, LEXICAL_DENSE_WEIGHT, smooth=True)[:TOP_K]
     began = time.perf_counter()
     hits = await work.search.hits(dataset, best, filters)
     await work.search.paths(dataset, [hit.node_id for hit in hits])

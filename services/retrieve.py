@@ -135,7 +135,8 @@ class Retriever:
         else:
             scored = await self._rank(work, dataset, query, vector, way.mode)
         order = {one.node_id: rank for rank, one in enumerate(scored)}
-        read = scored if way.mode == "digest" else scored[: max(READ, query.top_k)]
+        plain = query.max_tokens is None and query.reranker is None and not query.quotas
+        read = scored if way.mode == "digest" else scored[: query.top_k if plain else max(READ, query.top_k)]
         hits = await work.search.hits(dataset, read, query.filters)
         paths = await work.search.paths(dataset, [hit.node_id for hit in hits])
         hits = [replace(hit, path=paths.get(hit.node_id, ())) for hit in hits]

@@ -309,15 +309,14 @@ class Jobs(Protocol):
 
 
 class Search(Protocol):
-    """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into."""
+    """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into.
 
-    async def limit_time(self, seconds: float) -> None:
-        """No later statement of the unit of work takes longer; one that does raises DatabaseUnavailable."""
-        ...
+    `limit_time`: a later statement that takes longer raises DatabaseUnavailable. `embedded`: there is something to find.
+    """
 
-    async def embedded(self, dataset_id: str) -> bool:
-        """Whether there is anything to find."""
-        ...
+    async def limit_time(self, seconds: float) -> None: ...
+
+    async def embedded(self, dataset_id: str) -> bool: ...
 
     async def nearest(self, dataset: Dataset, query: FloatArray, limit: int, filters: Filters) -> list[Scored]:
         """Nodes of all levels by likeness to the query vector, best first."""
