@@ -204,11 +204,9 @@ class Vectors(Protocol):
 
 
 class Postings(Protocol):
-    """What BM25 counts, by generation: a version's chunks or a tree's summaries."""
-
-    async def add(self, dataset_id: str, generation_id: UUID, lists: PostingLists) -> None: ...
-
-    async def remove(self, generations: Sequence[UUID]) -> None: ...
+    async def add(self, dataset_id: str, generation_id: UUID, lists: PostingLists) -> None:
+        """What BM25 counts in a version's chunks or in a level of a tree."""
+        ...
 
 
 class Trees(Protocol):
@@ -310,9 +308,7 @@ class Jobs(Protocol):
 
 class Search(Protocol):
     """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into.
-
-    `limit_time`: a later statement that takes longer raises DatabaseUnavailable. `embedded`: there is something to find.
-    """
+    After `limit_time` a slower statement raises DatabaseUnavailable; `embedded`: there is something to find."""
 
     async def limit_time(self, seconds: float) -> None: ...
 
