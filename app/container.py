@@ -97,7 +97,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
     async with http_client() as http:
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
-        retriever = Retriever(units, models)
+        retriever = Retriever(units, models, timeout_s=settings.database.search_timeout_seconds)
         services = Services(
             ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
             retriever=retriever,

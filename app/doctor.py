@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.container import open_container
 from app.database import joined_database
 from app.serve import served_at
 from app.settings import Settings
 from constants.models import load_models
+from infra.db.engine import create_engine
 from infra.db.migrate import UnsuitableDatabase
+from infra.db.recall import Recall, measure_recall
 from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.cost import Errand
@@ -35,9 +38,11 @@ class Finding:
     remedy: str = ""
 
 
-def examine(settings: Settings, console: Console) -> bool:
-    """Prints the findings; False if something needs mending."""
+def examine(settings: Settings, console: Console, *, recall: bool = False) -> bool:
+    """Prints the findings; False if something needs mending. With `recall` the vector indexes are measured too."""
     findings = [*of_this_machine(settings), *of_models(settings), *of_database(settings), *of_service(settings)]
+    if recall:
+        findings += of_recall(settings)
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         table.add_row("[green]ok[/]" if finding.ok else "[red]no[/]", finding.what, finding.detail, finding.remedy)
@@ -100,6 +105,30 @@ def found(find: Callable[[], str]) -> tuple[bool, str]:
         return True, find()
     except RaptorError as error:
         return False, error.message
+
+
+def of_recall(settings: Settings) -> Iterator[Finding]:
+    try:
+        with joined_database(settings) as url:
+            measured = asyncio.run(recall_of_indexes(settings, url))
+    except (EmbeddedPostgresError, UnsuitableDatabase, SQLAlchemyError, OSError, ValueError) as error:
+        yield Finding("recall", False, str(error))
+        return
+    if not measured:
+        yield Finding("recall", True, f"no dataset has an index: below {settings.vector_index_from} vectors, exact")
+    for one in measured:
+        tried = ", ".join(f"{recall:.3f} at {breadth}" for breadth, recall in one.by_breadth.items())
+        detail = f"{one.vectors} vectors; recall@10 {tried}; ef_search is now {one.ef_search}"
+        remedy = "" if one.enough else "set the dataset's vector_index to exact, or live with it"
+        yield Finding(f"recall of {one.dataset_id}", one.enough, detail, remedy)
+
+
+async def recall_of_indexes(settings: Settings, url: str) -> list[Recall]:
+    engine = create_engine(url, timeout_s=settings.database.timeout_seconds)
+    try:
+        return await measure_recall(engine)
+    finally:
+        await engine.dispose()
 
 
 def of_service(settings: Settings) -> Iterator[Finding]:

@@ -62,6 +62,8 @@ class DatabaseSettings(Group):
 
     pool_size: int = Field(10, ge=2, le=200)
     timeout_seconds: float = Field(10.0, gt=0)
+    # A search that takes longer is given up, and the request answers 503.
+    search_timeout_seconds: float = Field(30.0, gt=0, le=3600)
     # For the embedded server only.
     shared_buffers: str = "256MB"
     maintenance_work_mem: str = "512MB"

@@ -22,6 +22,7 @@ from services.clustering import Grouping, Matrix, load_grouper
 from services.domain import Dataset, Job, Leaf, PlannedNode, TenantId, Tree, Usage, WrittenNode, tree_name
 from services.jobs import JobRun
 from services.ports import Compute, Embedder, FloatArray, Models, Summarizer, Summary, SummaryRequest
+from services.postings import PostingLists, indexed_text, posting_lists
 from services.store import NewVector, OpenUnitOfWork
 from services.tree_level import (
     Level,
@@ -309,11 +310,13 @@ class TreeBuilder:
             "write_s": round(build.written_s[level.number], 4),
             "calls_s": round(sum(level.text.latencies_s), 4),  # of all lanes together
         }
+        nodes = written_nodes(level, build.leaves)
+        texts = [indexed_text((node.title,), node.text) for node in nodes]
+        postings: PostingLists = await self._compute(posting_lists, level.number, texts)
         with build.run.timed("db_s"):
             async with self._open(build.run.tenant, build.run.lease) as work:
-                await work.trees.write_level(
-                    build.tree.tree_id, level.number, written_nodes(level, build.leaves), stats
-                )
+                await work.trees.write_level(build.tree.tree_id, level.number, nodes, stats)
+                await work.postings.add(build.dataset.dataset_id, build.tree.tree_id, postings)
                 await work.commit()
 
     async def _publish(

@@ -182,6 +182,7 @@ class Dataset:
     wanted_since: datetime | None
     wanted_at: datetime | None
     created_at: datetime
+    ef_search: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,8 +328,19 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A step on the way from a node to the root, over primary edges. `title` is null where it is not served now."""
+
+    node_id: UUID
+    level: int
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """A node that was found. `chunk_ids` are the leaves under it, in reading order; a leaf has its own span."""
+    """A node that was found. `chunk_ids` are the leaves under it, in reading order; a leaf has its own span, which is
+    wider than its chunk where neighbours were merged into it. `path` leads from its parent to the root; `evidence`
+    are passages under a summary, where they were asked for."""
 
     node_id: UUID
     kind: NodeKind
@@ -343,3 +355,5 @@ class Hit:
     start: int | None
     end: int | None
     chunk_ids: tuple[UUID, ...]
+    path: tuple[Ancestor, ...] = ()
+    evidence: tuple[Hit, ...] = ()

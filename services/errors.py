@@ -164,6 +164,12 @@ class AmbiguousDocument(RaptorError):
     code = "ambiguous_document"
 
 
+class EmbeddingSpaceConflict(RaptorError):
+    """The question would be embedded in another space than the dataset: leave `embed_model` out, or re-embed."""
+
+    code = "embedding_space_conflict"
+
+
 class AlreadyRunning(RaptorError):
     """Such work is already under way for this dataset; `details.job_id` names it."""
 

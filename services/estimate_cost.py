@@ -19,9 +19,10 @@ from services.cost import Errand, Keys
 from services.domain import Dataset, EmbeddingSpace, JsonObject, Leaf, TenantId, Usage
 from services.errors import DatasetNotFound
 from services.estimate import Leaves, LevelEstimate, Line, expected_levels, line_of, refinement_lines, tree_lines
-from services.index_document import embedded_text, embedded_together, to_embed
+from services.index_document import embedded_together, to_embed
 from services.ingest_document import Upload, same_processing
 from services.ports import EmbedderTerms, Models, Reader
+from services.postings import indexed_text
 from services.store import OpenUnitOfWork, UnitOfWork
 from services.tree_params import AUTO, TreeParams
 from utils.tokens import estimate_tokens
@@ -208,7 +209,7 @@ async def embedded(
         return []
     used = Usage()
     for document in documents:
-        texts = [embedded_text(path, text) for path, text in document]
+        texts = [indexed_text(path, text) for path, text in document]
         units = terms.units(texts)
         keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
         stored = await work.vectors.stored(list(keys.values()), space)

@@ -20,6 +20,7 @@ from services.chunking.refine import Draft, Refinement, draft_of, heuristic, ref
 from services.domain import Chunk, ChunkSpan, Dataset, Usage
 from services.jobs import JobRun
 from services.ports import Compute, Embedder, EmbeddingUnit, Models, SecretBox
+from services.postings import PostingLists, indexed_text, posting_lists
 from services.store import NewVector, OpenUnitOfWork, VersionToIndex
 from services.tree_params import AUTO
 from utils.batching import batches
@@ -27,13 +28,6 @@ from utils.hashing import stable_uuid
 from utils.tokens import estimate_tokens
 
 logger = logging.getLogger(__name__)
-
-
-def embedded_text(heading_path: Sequence[str], text: str) -> str:
-    """What is embedded for a chunk: its heading path stands in front, so that a passage is found by the topic that
-    only its headings name."""
-    path = " > ".join(heading_path)
-    return f"{path}\n\n{text}" if path else text
 
 
 class DocumentIndexer:
@@ -86,15 +80,18 @@ class DocumentIndexer:
     async def _chunk(self, run: JobRun, version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:
         await run.report("chunk", 0.1)
         with run.timed("chunk_s"):
-            chunks: list[Chunk] = await self._compute(cut, version, refinement)
+            chunks: list[Chunk]
+            postings: PostingLists
+            chunks, postings = await self._compute(cut, version, refinement)
         with run.timed("db_s"):
             async with self._open(run.tenant, run.lease) as work:
                 await work.documents.add_chunks(version, chunks)
+                await work.postings.add(version.dataset_id, version.version_id, postings)
                 await work.commit()
         return chunks
 
     async def _embed(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk], embedder: Embedder) -> None:
-        texts = [embedded_text(chunk.heading_path, chunk.text) for chunk in chunks]
+        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
         units = embedder.units(texts)
         keys = {
             chunks[position].chunk_id: key
@@ -139,7 +136,7 @@ class DocumentIndexer:
     ) -> None:
         with run.timed("embed_s"):
             texts = [
-                [embedded_text(chunks[position].heading_path, chunks[position].text) for position in positions]
+                [indexed_text(chunks[position].heading_path, chunks[position].text) for position in positions]
                 for positions in group
             ]
             answer = await embedder.embed(texts, kind="document")
@@ -216,7 +213,7 @@ class IndexProgress:
         await self._run.report("embed", 0.2 + 0.8 * share, done=self._done, planned=self._planned)
 
 
-def cut(version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:
+def cut(version: VersionToIndex, refinement: Refinement | None) -> tuple[list[Chunk], PostingLists]:
     """Runs in the process pool: ten megabytes of Markdown take seconds. Ids follow from version and position, so that
     a repeated attempt writes the same rows."""
     chunking = version.chunking
@@ -226,7 +223,8 @@ def cut(version: VersionToIndex, refinement: Refinement | None) -> list[Chunk]:
     spans = CHUNKERS[chunking.chunker](
         version.text, size=chunking.size, overlap=chunking.overlap, edits=refinement.edits
     )
-    return [chunk_from(version, idx, span) for idx, span in enumerate(with_traces(spans, refinement))]
+    chunks = [chunk_from(version, idx, span) for idx, span in enumerate(with_traces(spans, refinement))]
+    return chunks, posting_lists(0, [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks])
 
 
 def with_traces(spans: Sequence[ChunkSpan], refinement: Refinement) -> Iterator[ChunkSpan]:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from services.catalog import Catalog
 from services.domain import (
+    Ancestor,
     Chunk,
     ChunkingParams,
     Dataset,
@@ -34,6 +35,8 @@ from services.domain import (
     WrittenNode,
 )
 from services.ports import FloatArray
+from services.postings import PostingLists
+from services.ranking.fusion import Population
 from services.usage import Ledger
 
 # What is written.
@@ -209,6 +212,12 @@ class Vectors(Protocol):
         ...
 
 
+class Postings(Protocol):
+    async def add(self, dataset_id: str, generation_id: UUID, lists: PostingLists) -> None:
+        """What BM25 counts in a version's chunks or in a level of a tree."""
+        ...
+
+
 class Trees(Protocol):
     async def build_set(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
         """The leaves that a tree built now would stand on, in reading order, and the versions they belong to."""
@@ -316,14 +325,40 @@ class Jobs(Protocol):
 
 
 class Search(Protocol):
-    """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into."""
+    """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into.
+    After `limit_time` a slower statement raises DatabaseUnavailable; `embedded`: there is something to find."""
 
-    async def embedded(self, dataset_id: str) -> bool:
-        """Whether there is anything to find."""
-        ...
+    async def limit_time(self, seconds: float) -> None: ...
+
+    async def embedded(self, dataset_id: str) -> bool: ...
 
     async def nearest(self, dataset: Dataset, query: FloatArray, limit: int, filters: Filters) -> list[Scored]:
         """Nodes of all levels by likeness to the query vector, best first."""
+        ...
+
+    async def passages(
+        self,
+        dataset: Dataset,
+        query: FloatArray,
+        terms: Sequence[str],
+        nearest: Sequence[UUID],
+        limit: int,
+        filters: Filters,
+    ) -> Population:
+        """The passages `nearest`, the `limit` best by BM25 for the terms, and the neighbours of all of these in their
+        documents; each with both scores."""
+        ...
+
+    async def summaries(
+        self,
+        dataset: Dataset,
+        query: FloatArray,
+        terms: Sequence[str],
+        nearest: Sequence[UUID],
+        limit: int,
+        filters: Filters,
+    ) -> Population:
+        """The same of the live tree's summaries, which have no neighbours."""
         ...
 
     async def root(self, dataset: Dataset, query: FloatArray) -> Scored | None:
@@ -342,12 +377,22 @@ class Search(Protocol):
         left out."""
         ...
 
+    async def paths(self, dataset: Dataset, node_ids: Sequence[UUID]) -> Mapping[UUID, tuple[Ancestor, ...]]:
+        """For each node that has a parent in the live tree, the way to the root."""
+        ...
+
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
+        """What stands for the whole in at most `limit` nodes, in reading order: all passages where they are so few,
+        else the lowest level of summaries that is small enough, else every so many passages."""
+        ...
+
 
 class UnitOfWork(Protocol):
     tenant: TenantId
     datasets: Datasets
     documents: Documents
     vectors: Vectors
+    postings: Postings
     trees: Trees
     jobs: Jobs
     search: Search

@@ -66,10 +66,14 @@ def migrate() -> None:
     console.print("The database has the schema of this version.")
 
 
-def check() -> None:
+def check(
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Measure the vector indexes on their own vectors and set their breadth.")
+    ] = False,
+) -> None:
     """Say what is configured, what is reachable, what is missing and how to mend it."""
     settings = load_settings()
-    raise typer.Exit(0 if doctor.examine(settings, console) else 1)
+    raise typer.Exit(0 if doctor.examine(settings, console, recall=recall) else 1)
 
 
 def demo(

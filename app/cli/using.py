@@ -64,7 +64,7 @@ def ingest(
 def retrieve(
     query: Annotated[str, typer.Argument(help="The question.")],
     dataset: DatasetId = "default",
-    mode: Annotated[str, typer.Option(help="collapsed, tree_traversal or leaves.")] = "collapsed",
+    mode: Annotated[str, typer.Option(help="auto, collapsed, tree_traversal, leaves or digest.")] = "auto",
     top_k: Annotated[int, typer.Option("--top-k", "-k", help="How many results at most.")] = 5,
     max_tokens: Annotated[int | None, typer.Option(help="How many tokens at most.")] = None,
     url: Url = None,
@@ -141,7 +141,7 @@ def show_hits(found: dict[str, Any]) -> None:
         console.print()
     if not found["results"]:
         console.print("Nothing was found.")
-    console.print(f"[dim]{found['mode']}, {found['took_ms']} ms[/]")
+    console.print(f"[dim]{found['mode']}: {found['reason']}. {found['took_ms']} ms[/]")
 
 
 def show_tree(client: ServiceClient, dataset: str, depth: int) -> None:

@@ -141,6 +141,8 @@ class Dataset(Base):
     built_revision: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     wanted_since: Mapped[datetime | None]
     wanted_at: Mapped[datetime | None]
+    # HNSW's ef_search for this dataset, chosen by a measured recall; null: the default.
+    ef_search: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = created()
     updated_at: Mapped[datetime] = created()
 
@@ -268,6 +270,45 @@ class Embedding(Base):
     v: Mapped[Any] = mapped_column(Vector)
     meta: Mapped[dict[str, Any]] = json_object()
     created_at: Mapped[datetime] = created()
+
+
+class Posting(Base):
+    """For BM25. A row holds all places of one level of a generation in which the term stands: a chunk's `idx`, a
+    summary's `position`. The three arrays are parallel."""
+
+    __tablename__ = "postings"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "dataset_id", "term", "generation_id", "level"),
+        tenant_of("datasets", "dataset_id", ondelete="CASCADE"),
+        Index("ix_postings_generation", "tenant_id", "generation_id"),
+    )
+
+    tenant_id: Mapped[str]
+    dataset_id: Mapped[str]
+    term: Mapped[str]
+    generation_id: Mapped[uuid.UUID]
+    level: Mapped[int] = mapped_column(SmallInteger)
+    places: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    frequencies: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    lengths: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class PostingTotal(Base):
+    """What BM25 reckons with beside the postings: how many texts, and how many terms in them."""
+
+    __tablename__ = "posting_totals"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "dataset_id", "generation_id", "level"),
+        tenant_of("datasets", "dataset_id", ondelete="CASCADE"),
+        Index("ix_posting_totals_generation", "tenant_id", "generation_id"),
+    )
+
+    tenant_id: Mapped[str]
+    dataset_id: Mapped[str]
+    generation_id: Mapped[uuid.UUID]
+    level: Mapped[int] = mapped_column(SmallInteger)
+    nodes: Mapped[int] = mapped_column(Integer)
+    length: Mapped[int] = mapped_column(BigInteger)
 
 
 class Tree(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ class HttpReranker:
         try:
             scores = {int(index): float(score) for index, score in self.scores(answer)}
             ordered = tuple(scores[place] for place in range(len(texts)))
+            if not all(map(math.isfinite, ordered)):
+                raise ValueError("a score that is no number")
         except (KeyError, TypeError, ValueError):
             raise bad_answer(provider, model, "scores for other texts than were sent") from None
         tokens = self.tokens(answer) or sum(map(estimate_tokens, texts)) + len(texts) * estimate_tokens(query)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.catalog import Catalog
 from services.domain import Lease, TenantId
 from services.errors import ConcurrentChange, DatabaseUnavailable, LeaseLost
-from services.store import Datasets, Documents, Jobs, Search, Trees, Vectors
+from services.store import Datasets, Documents, Jobs, Postings, Search, Trees, Vectors
 from services.usage import Ledger
 
 # SQLSTATEs by what the caller can do about them.
@@ -42,6 +42,7 @@ class Repositories:
     datasets: Datasets
     documents: Documents
     vectors: Vectors
+    postings: Postings
     trees: Trees
     jobs: Jobs
     search: Search
@@ -59,6 +60,7 @@ class SqlUnitOfWork:
     datasets: Datasets
     documents: Documents
     vectors: Vectors
+    postings: Postings
     trees: Trees
     jobs: Jobs
     search: Search
@@ -98,7 +100,7 @@ class SqlUnitOfWork:
             raise DatabaseUnavailable from error
         bound = self._bind(self._connection, self.tenant)
         self.datasets, self.documents, self.vectors = bound.datasets, bound.documents, bound.vectors
-        self.trees, self.jobs = bound.trees, bound.jobs
+        self.postings, self.trees, self.jobs = bound.postings, bound.trees, bound.jobs
         self.search, self.catalog = bound.search, bound.catalog
         self.ledger = bound.ledger
         return self

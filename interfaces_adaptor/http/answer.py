@@ -73,6 +73,8 @@ def question_of(request: Request, body: AnswerBody, x_dataset_id: str | None) ->
             top_k=body.top_k,
             max_tokens=body.max_tokens,
             filters=filters_from(body.filters),
+            hybrid=body.hybrid,
+            reranker=body.reranker,
             keys=keys_of(request, body),
             **options,
         ),

@@ -27,6 +27,7 @@ STATUS: dict[str, int] = {
     "document_not_found": 404,
     "embedding_not_ready": 400,
     "embedding_service_unavailable": 503,
+    "embedding_space_conflict": 409,
     "empty_document": 400,
     "file_too_large": 413,
     "forbidden": 403,

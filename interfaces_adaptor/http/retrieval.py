@@ -38,6 +38,14 @@ async def retrieve(
             top_k=body.top_k,
             max_tokens=body.max_tokens,
             filters=filters_from(body.filters),
+            hybrid=body.hybrid,
+            reranker=body.reranker,
+            expand=body.expand,
+            order=body.order,
+            boosts=body.boosts,
+            quotas=body.quotas,
+            threshold=body.threshold,
+            embed_model=body.embed_model,
             keys=keys_of(request, body),
         ),
     )
@@ -46,6 +54,8 @@ async def retrieve(
             results=[HitOut.of(hit) for hit in found.hits],
             tree_id=found.tree_id,
             mode=found.mode,
+            reason=found.reason,
+            notes=list(found.notes),
             usage=asdict(found.usage),
             took_ms=round(1000 * (time.perf_counter() - began), 2),
         )

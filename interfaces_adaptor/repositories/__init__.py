@@ -10,6 +10,7 @@ from interfaces_adaptor.repositories.datasets import SqlDatasets
 from interfaces_adaptor.repositories.documents import SqlDocuments
 from interfaces_adaptor.repositories.jobs import SqlJobs
 from interfaces_adaptor.repositories.ledger import SqlLedger
+from interfaces_adaptor.repositories.postings import SqlPostings
 from interfaces_adaptor.repositories.search import SqlSearch
 from interfaces_adaptor.repositories.trees import SqlTrees
 from interfaces_adaptor.repositories.vectors import SqlVectors
@@ -22,6 +23,7 @@ def repositories_for(connection: AsyncConnection, tenant: TenantId) -> Repositor
         datasets=SqlDatasets(connection, tenant),
         documents=SqlDocuments(connection, tenant),
         vectors=SqlVectors(connection, tenant),
+        postings=SqlPostings(connection, tenant),
         trees=SqlTrees(connection, tenant),
         jobs=SqlJobs(connection, tenant),
         search=SqlSearch(connection, tenant),

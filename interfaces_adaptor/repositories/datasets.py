@@ -9,7 +9,7 @@ from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
 COLUMNS = """dataset_id, embed_provider, embed_model, embed_dim, vector_index, settings, live_tree_id,
-    wanted_revision, built_revision, wanted_since, wanted_at, created_at"""
+    wanted_revision, built_revision, wanted_since, wanted_at, created_at, ef_search"""
 
 
 def space_from(row: RowMapping) -> EmbeddingSpace:
@@ -28,6 +28,7 @@ def dataset_from(row: RowMapping) -> Dataset:
         wanted_since=row["wanted_since"],
         wanted_at=row["wanted_at"],
         created_at=row["created_at"],
+        ef_search=row["ef_search"],
     )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from interfaces_adaptor.repositories.postings import SqlPostings
 from interfaces_adaptor.repositories.rows import TenantRows, as_json
 from services.domain import Chunk, ChunkingParams
 from services.errors import DocumentNotFound
@@ -366,6 +367,9 @@ class SqlDocuments(TenantRows):
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id
             where c.tenant_id = :tenant and c.version_id = any(:versions)
         """
+        postings = SqlPostings(self.connection, self.tenant)
+        await postings.forget_written_from(versions)
+        await postings.remove(versions)
         await self.execute(
             f"""
             delete from embeddings e using ({written}) w

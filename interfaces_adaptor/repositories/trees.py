@@ -297,6 +297,8 @@ class SqlTrees(TenantRows):
         # From the outside in: the cascades alone would do it row by row.
         for table, column in (
             ("embeddings", "generation_id"),
+            ("postings", "generation_id"),
+            ("posting_totals", "generation_id"),
             ("tree_node_chunks", "tree_id"),
             ("tree_edges", "tree_id"),
             ("tree_nodes", "tree_id"),

@@ -190,18 +190,23 @@ class TestWithAModel:
         assert any(one["unsupported"] or one["mark"] for one in answer["statements"])
 
     @pytest.mark.parametrize(
-        "kind", ["empty", "refusal", "content_filter", "repetition", "echo_injection", "reset", "truncated_json"]
+        ("kind", "code"),
+        [
+            *((kind, "provider_bad_response") for kind in ("empty", "refusal", "content_filter", "repetition")),
+            *((kind, "provider_bad_response") for kind in ("echo_injection", "truncated_json")),
+            ("reset", "provider_error"),
+        ],
     )
     async def test_an_answer_that_is_none_is_an_error_and_an_event_in_a_stream(
-        self, api: ApiClient, provider: RunningFakeProvider, kind: str
+        self, api: ApiClient, provider: RunningFakeProvider, kind: str, code: str
     ) -> None:
         await library(api)
         provider.faults({"kind": kind, "count": None})
         response = await api.post("/v1/answer", json={"dataset_id": "ds", "query": QUESTION})
-        assert error_of(response) == (502, "provider_bad_response")
+        assert error_of(response) == (502, code)
         events = await streamed(api, NDJSON)
         assert [events[0][0], events[-1][0]] == ["retrieval", "error"]
-        assert events[-1][1]["code"] == "provider_bad_response"
+        assert events[-1][1]["code"] == code
         assert "done" not in dict(events)
 
     async def test_a_text_that_gives_orders_stays_data(self, api: ApiClient, provider: RunningFakeProvider) -> None:

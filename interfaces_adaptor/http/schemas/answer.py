@@ -11,7 +11,7 @@ from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut
 from services.answer import Answered, Citation, Found, Span, Statement
 from services.domain import Hit, NodeKind
-from services.retrieve import Mode
+from services.ranking.route import Mode
 
 
 class AnswerBody(ByokFields):
@@ -27,6 +27,8 @@ class AnswerBody(ByokFields):
     top_k: int = Field(10, ge=1, le=100)
     max_tokens: int = Field(6_000, ge=1, le=1_000_000)
     filters: FiltersBody = FiltersBody()
+    hybrid: bool = True
+    reranker: str | None = Field(None, min_length=1, max_length=200)
     llm: str | None = Field(None, min_length=1, max_length=200, description="A name of the model registry.")
     max_output_tokens: int = Field(1_024, ge=16, le=32_000)
     max_cost: float | None = None

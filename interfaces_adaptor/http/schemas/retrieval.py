@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
-from services.domain import Hit, NodeKind
+from services.domain import Ancestor, Hit, NodeKind
+from services.ranking.packing import Order
+from services.ranking.route import Mode
 
 Wanted = str | list[str]
+Level = Annotated[int, Field(ge=0, le=64)]
 
 
 class FiltersBody(BaseModel):
@@ -21,7 +24,7 @@ class FiltersBody(BaseModel):
     doc_id: Wanted | None = None
     source: Wanted | None = None
     tags: Wanted | None = None
-    level: Annotated[int, Field(ge=0, le=64)] | list[Annotated[int, Field(ge=0, le=64)]] | None = None
+    level: Level | list[Level] | None = None
 
 
 class RetrieveBody(ByokFields):
@@ -30,13 +33,57 @@ class RetrieveBody(ByokFields):
     dataset_id: str | None = None
     database_id: str | None = None
     query: str = Field(min_length=1, max_length=8_000)
-    mode: Literal["collapsed", "tree_traversal", "leaves"] = "collapsed"
+    mode: Mode = "auto"
     top_k: int = Field(10, ge=1, le=100)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
     filters: FiltersBody = FiltersBody()
+    hybrid: bool = True
+    reranker: str | None = Field(None, min_length=1, max_length=200)
+    expand: bool = False
+    order: Order = "score"
+    boosts: dict[Level, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] = Field({}, max_length=64)
+    quotas: dict[Level, Annotated[int, Field(ge=0, le=100)]] = Field({}, max_length=64)
+    threshold: float | None = Field(None, ge=-1, le=1, allow_inf_nan=False)
+    embed_model: str | None = Field(None, min_length=1, max_length=300)
+
+
+class AncestorOut(BaseModel):
+    node_id: Hex
+    level: int
+    title: str | None
+
+    @classmethod
+    def of(cls, ancestor: Ancestor) -> AncestorOut:
+        return cls(node_id=ancestor.node_id, level=ancestor.level, title=ancestor.title)
+
+
+class EvidenceOut(BaseModel):
+    """A passage under a summary: `text` is characters `start` to `end` of the document."""
+
+    chunk_id: Hex
+    doc_id: str | None
+    source: str | None
+    heading_path: list[str]
+    start: int | None
+    end: int | None
+    text: str
+
+    @classmethod
+    def of(cls, passage: Hit) -> EvidenceOut:
+        return cls(
+            chunk_id=passage.node_id,
+            doc_id=passage.doc_id,
+            source=passage.source,
+            heading_path=list(passage.heading_path),
+            start=passage.start,
+            end=passage.end,
+            text=passage.text,
+        )
 
 
 class HitOut(BaseModel):
+    """`path` leads from the parent to the root. `evidence` is there where `expand` asked for it."""
+
     node_id: Hex
     kind: NodeKind
     level: int
@@ -50,6 +97,8 @@ class HitOut(BaseModel):
     start: int | None
     end: int | None
     chunk_ids: list[Hex]
+    path: list[AncestorOut]
+    evidence: list[EvidenceOut]
 
     @classmethod
     def of(cls, hit: Hit) -> HitOut:
@@ -67,6 +116,8 @@ class HitOut(BaseModel):
             start=hit.start,
             end=hit.end,
             chunk_ids=list(hit.chunk_ids),
+            path=[AncestorOut.of(ancestor) for ancestor in hit.path],
+            evidence=[EvidenceOut.of(passage) for passage in hit.evidence],
         )
 
 
@@ -74,5 +125,7 @@ class RetrievedOut(BaseModel):
     results: list[HitOut]
     tree_id: str | None
     mode: str
+    reason: str
+    notes: list[str]
     usage: dict[str, Any]
     took_ms: float

@@ -1,0 +1,218 @@
+"""Questions beyond the plain one: words and vectors together, modes, budgets, evidence, rerankers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.container import open_container
+from app.settings import Settings
+from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from tests.api.test_retrieval import library
+from tests.client import ApiClient, error_of
+from tests.conftest import api_client
+from tests.factories import handbook, page
+
+pytestmark = pytest.mark.usefixtures("running")
+
+RARE = "# Archive\n\nShelf mark ZX-4711 holds the lighthouse ledger of the harbour office.\n"
+
+
+async def test_a_rare_word_finds_its_passage_among_all_others(api: ApiClient) -> None:
+    await library(api)
+    await api.ingest(RARE, doc_id="archive", name="archive.md")
+    found = await api.retrieve("where is zx 4711?", top_k=3)
+    assert found["results"][0]["doc_id"] == "archive"
+    assert found["mode"] == "leaves"
+    assert "names something" in found["reason"]
+
+
+async def test_words_and_vectors_can_be_told_apart(api: ApiClient) -> None:
+    await library(api)
+    both = await api.retrieve("honey in the hive", mode="leaves")
+    vectors = await api.retrieve("honey in the hive", mode="leaves", hybrid=False)
+    assert all(-1 <= hit["score"] <= 1 for hit in vectors["results"])
+    assert both["results"][0]["score"] > 1
+    assert both["results"][0]["doc_id"] == vectors["results"][0]["doc_id"] == "bees"
+
+
+async def test_a_question_about_the_whole_gets_a_digest_of_sentences(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("What is this all about?", top_k=30, max_tokens=200)
+    assert found["mode"] == "digest"
+    assert len({hit["doc_id"] for hit in found["results"]}) >= 3
+    assert sum(hit["token_cnt"] for hit in found["results"]) <= 200
+    for hit in found["results"]:
+        document = await api.data(f"/v1/documents/{hit['doc_id']}")
+        assert document["text"][hit["start"] : hit["end"]] == hit["text"]
+
+
+async def test_a_digest_keeps_to_the_filters(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("Summarize everything", filters={"doc_id": "bees"})
+    assert found["mode"] == "digest"
+    assert {hit["doc_id"] for hit in found["results"]} == {"bees"}
+
+
+async def test_a_packed_answer_gives_no_range_twice(api: ApiClient) -> None:
+    await api.ingest(handbook(12), doc_id="one", chunk_size=400, overlap=150)
+    document = await api.data("/v1/documents/one")
+    found = await api.retrieve("honey in the hive", max_tokens=600, top_k=50)
+    taken: list[tuple[int, int]] = []
+    for hit in found["results"]:
+        assert document["text"][hit["start"] : hit["end"]] == hit["text"]
+        assert all(hit["end"] <= start or hit["start"] >= end for start, end in taken)
+        taken.append((hit["start"], hit["end"]))
+    in_order = await api.retrieve("honey in the hive", max_tokens=600, top_k=50, order="source")
+    starts = [hit["start"] for hit in in_order["results"]]
+    assert starts == sorted(starts)
+
+
+async def test_every_hit_has_its_path_to_the_root(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("honey in the hive", mode="collapsed", top_k=50)
+    root = (await api.data("/v1/datasets/ds/tree"))["root_id"]
+    for hit in found["results"]:
+        if hit["kind"] == "root":
+            assert hit["path"] == []
+            continue
+        assert hit["path"][-1]["node_id"] == root
+        assert [step["level"] for step in hit["path"]] == list(range(hit["level"] + 1, hit["path"][-1]["level"] + 1))
+        node = await api.data(f"/v1/nodes/{hit['node_id']}")
+        assert hit["path"][0]["node_id"] in {parent["node_id"] for parent in node["parents"]}
+
+
+async def test_expand_gives_the_passages_under_a_summary(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("honey in the hive", filters={"level": [1, 2, 3]}, expand=True, top_k=20)
+    assert found["results"]
+    for hit in found["results"]:
+        assert 0 < len(hit["evidence"]) <= 10
+        assert {passage["chunk_id"] for passage in hit["evidence"]} <= set(hit["chunk_ids"])
+        for passage in hit["evidence"]:
+            document = await api.data(f"/v1/documents/{passage['doc_id']}")
+            assert document["text"][passage["start"] : passage["end"]] == passage["text"]
+    plain = await api.retrieve("honey in the hive", filters={"level": 1})
+    assert all(hit["evidence"] == [] for hit in plain["results"])
+
+
+async def test_levels_are_raised_and_bounded_by_request(api: ApiClient) -> None:
+    await library(api)
+    raised = await api.retrieve("honey in the hive", mode="collapsed", boosts={"1": 50.0}, top_k=3)
+    assert raised["results"][0]["level"] == 1
+    bounded = await api.retrieve("honey in the hive", mode="collapsed", quotas={"0": 2, "1": 1, "2": 0}, top_k=20)
+    levels = [hit["level"] for hit in bounded["results"]]
+    assert levels.count(0) == 2
+    assert levels.count(1) == 1
+    assert 2 not in levels
+
+
+async def test_a_threshold_stops_a_traversal(api: ApiClient) -> None:
+    await library(api)
+    found = await api.retrieve("honey in the hive", mode="tree_traversal", threshold=0.99)
+    assert [hit["kind"] for hit in found["results"]] == ["root"]
+
+
+async def test_as_many_rows_come_back_as_match_whatever_the_words(api: ApiClient) -> None:
+    await library(api)
+    chunks = (await api.data("/v1/documents/bees/chunks"))["items"]
+    for question in ("honey", "nothing of this occurs: qwertz", "the of and"):
+        found = await api.retrieve(question, mode="leaves", top_k=100, filters={"doc_id": "bees"})
+        assert len(found["results"]) == len(chunks)
+
+
+async def test_deleted_words_are_gone_from_the_index(api: ApiClient, database_url: str) -> None:
+    await api.ingest(handbook(12), doc_id="book", name="book.md", chunk_size=300, overlap=0)
+    await api.ingest(RARE, doc_id="archive", name="archive.md")
+    connection = await asyncpg.connect(database_url)
+    try:
+        count = "select count(*) from postings where term like '%lighthous%'"
+        assert await connection.fetchval(count) > 0
+        assert (await api.delete("/v1/documents/archive?hard=true")).status_code == 200
+        assert await connection.fetchval(count) == 0
+        found = await api.retrieve("lighthouse ledger", top_k=100)
+        assert all("lighthouse" not in hit["text"].lower() for hit in found["results"])
+        # Other summaries of the same tree are still found by their words.
+        assert await connection.fetchval("select count(*) from postings where level = 1") > 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"hybrid": "maybe"},
+        {"order": "random"},
+        {"boosts": {"x": 1}},
+        {"boosts": {"1": "high"}},
+        {"quotas": {"1": -1}},
+        {"threshold": 7},
+        {"reranker": ""},
+        {"mystery": 1},
+    ],
+    ids=str,
+)
+async def test_options_have_their_form(api: ApiClient, body: dict[str, Any]) -> None:
+    response = await api.post("/v1/retrieve", json={"dataset_id": "ds", "query": "x", **body})
+    assert error_of(response) == (422, "validation_error")
+
+
+async def test_another_embedder_than_the_datasets_is_refused(api: ApiClient) -> None:
+    await api.ingest(page("bees"))
+    asked = {"dataset_id": "ds", "query": "honey", "embed_model": "openai/text-embedding-3-small"}
+    assert error_of(await api.post("/v1/retrieve", json=asked)) == (409, "embedding_space_conflict")
+    assert (await api.retrieve("honey", embed_model="builtin/lexical-1"))["results"]
+
+
+async def test_an_unknown_reranker_and_one_without_a_key_are_refused(api: ApiClient) -> None:
+    await api.ingest(page("bees"))
+    for name, expected in (("nobody/knows", "unknown_model"), ("voyage/rerank-2.5", "missing_provider_key")):
+        response = await api.post("/v1/retrieve", json={"dataset_id": "ds", "query": "honey", "reranker": name})
+        assert error_of(response) == (422, expected)
+
+
+@pytest.fixture
+def provider() -> Iterator[RunningFakeProvider]:
+    with running_fake_provider() as running:
+        yield running
+
+
+@pytest.fixture
+async def reranking(settings: Settings, database_url: str, provider: RunningFakeProvider) -> AsyncIterator[ApiClient]:
+    """The API with every provider's requests led to the fake one."""
+    providers = settings.providers.model_copy(update={"provider_base_url_override": provider.url})
+    async with (
+        open_container(settings.model_copy(update={"providers": providers}), database_url) as container,
+        api_client(container) as client,
+    ):
+        yield client
+
+
+async def test_a_reranker_orders_what_was_found_with_the_callers_key(
+    reranking: ApiClient, provider: RunningFakeProvider
+) -> None:
+    await library(reranking)
+    asked: dict[str, Any] = {"reranker": "voyage/rerank-2.5", "byok_voyage_api_key": "pa-brought", "top_k": 5}
+    found = await reranking.retrieve("honey in the hive", **asked)
+    assert found["notes"] == []
+    assert found["usage"]["calls"] == 1
+    assert found["results"][0]["doc_id"] == "bees"
+    scores = [hit["score"] for hit in found["results"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_reranker_that_fails_costs_its_order_and_not_the_answer(
+    reranking: ApiClient, provider: RunningFakeProvider
+) -> None:
+    await library(reranking)
+    plain = await reranking.retrieve("honey in the hive")
+    provider.faults({"kind": "status", "status": 400, "endpoint": "rerank", "count": 20})
+    found = await reranking.retrieve(
+        "honey in the hive", reranker="voyage/rerank-2.5", byok_voyage_api_key="pa-brought"
+    )
+    assert [hit["node_id"] for hit in found["results"]] == [hit["node_id"] for hit in plain["results"]]
+    assert len(found["notes"]) == 1
+    assert "pa-brought" not in str(found)
