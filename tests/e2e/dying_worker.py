@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -43,6 +44,7 @@ WRITES = {
     "clear_away",
     "succeed",
 }
+UNNAMED = {"postings"}  # written with the texts that they are of
 
 
 class Recorded:
@@ -67,8 +69,8 @@ class DyingUnitOfWork(SqlUnitOfWork):
 
     def _bind_recorded(self, connection: AsyncConnection, tenant: TenantId) -> Repositories:
         bound = repositories_for(connection, tenant)
-        names = ("datasets", "documents", "vectors", "trees", "jobs", "search", "catalog")
-        return Repositories(**{name: Recorded(getattr(bound, name), name, self._written.append) for name in names})
+        names = [field.name for field in fields(Repositories) if field.name not in UNNAMED]
+        return replace(bound, **{name: Recorded(getattr(bound, name), name, self._written.append) for name in names})
 
     async def commit(self) -> None:
         name = self._written[-1] if self._written else ""
