@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+# Test processes, each with a Postgres of its own.
+PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test serve check format bench bench-tree constraints clean
@@ -27,15 +29,15 @@ demo: $(READY) ## Watch the sample handbook become a tree, and ask it questions
 serve: $(READY) ## Run the service
 	@$(BIN)/raptor serve $(ARGS)
 
-test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run all tests, or those that ARGS name
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 check: $(READY) ## Format, lint, types, import contracts, tests: what has to be green before a commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .

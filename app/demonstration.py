@@ -15,8 +15,8 @@ from interfaces_adaptor.clients.service_client import markdown_files
 
 DATASET = "handbook"
 QUESTIONS = (
-    ("What has to be done before the lithium batteries are charged?", "collapsed"),
-    ("What is this handbook about?", "tree_traversal"),
+    ("What has to be done before the lithium batteries are charged?", "auto"),
+    ("What is this handbook about?", "auto"),
 )
 
 

@@ -1,7 +1,7 @@
 """Every failure of a provider, what the service has to make of it, and how one is tried: a build on a key of its own,
 of which the fake provider lets one call go wrong.
 
-The cases are data; `tests/providers/test_faults.py` runs some of them, `python -m bench.faults` all.
+The cases are data; `python -m bench.faults` runs them.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ summary summaries summarise summarize summarised summarized summarising summariz
 gist recap synopsis tldr tl;dr whole entire complete full overall general generally main major key central important
 essential point idea topic theme subject matter content conclusion takeaway finding discussion discuss discussed talk
 talked happen happened going cover covered covers story plot tale novel book chapter meeting conversation document
+handbook manual guide
 text article paper report page file dataset corpus collection note transcript everything thing stuff give tell
 describe explain list provide write brief briefly short shortly please
 

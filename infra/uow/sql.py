@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.catalog import Catalog
 from services.domain import Lease, TenantId
 from services.errors import ConcurrentChange, DatabaseUnavailable, LeaseLost
-from services.store import Datasets, Documents, Jobs, Postings, Search, Trees, Vectors
+from services.search import Search
+from services.store import Datasets, Documents, Jobs, Postings, Trees, Vectors
 from services.usage import Ledger
 
 # SQLSTATEs by what the caller can do about them.

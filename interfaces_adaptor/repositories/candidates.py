@@ -79,9 +79,7 @@ class SqlCandidates(TenantRows):
                 select term, generation_id, level, places, frequencies, lengths from postings
                 where tenant_id = :tenant and dataset_id = :dataset and term = any(:terms) and level = 0
             ),
-            lists as materialized (
-                select * from of_terms where generation_id in (select version_id from allowed)
-            ),
+            lists as materialized (select * from of_terms where generation_id in (select version_id from allowed)),
             {BM25},
             centres as (
                 select generation_id, place from best

@@ -124,6 +124,6 @@ class TestWithAProvider:
     ) -> None:
         body = {"input": "a", "model": "openai/text-embedding-3-small"}
         refused = await api.post("/v1/embeddings", json={**body, "byok_openai_api_key": "bad-key-0001"})
-        assert error_of(refused) == (502, "provider_error")
+        assert error_of(refused) == (502, "provider_auth")
         assert provider.stats()["calls"] == 1
         assert "bad-key-0001" not in refused.text

@@ -95,7 +95,16 @@ def test_errors_say_what_to_do_without_a_traceback(tmp_path: Path) -> None:
 def test_the_demonstration_runs_from_an_empty_folder(tmp_path: Path) -> None:
     shown = run(tmp_path, "demo", seconds=150)
     assert shown.returncode == 0, shown.stderr
-    for told in ("12 Markdown files", "12 done", "at level 0", "The root says:", "collapsed,", "/docs", ".raptor"):
+    for told in (
+        "12 Markdown files",
+        "12 done",
+        "at level 0",
+        "The root says:",
+        "leaves:",
+        "digest:",
+        "/docs",
+        ".raptor",
+    ):
         assert told in shown.stdout, shown.stdout
     assert "Traceback" not in shown.stdout
 

@@ -145,7 +145,7 @@ async def test_a_key_is_in_no_log_no_answer_and_no_row_whatever_happens(
     assert not [answer.text for answer in answers if CANARY in answer.text]
     assert CANARY not in await everything(database_url)
     assert not [line for line in heard.lines if CANARY in line]
-    assert len(heard.lines) > 50
+    assert len(heard.lines) > 20
 
 
 @pytest.mark.usefixtures("running")

@@ -1,0 +1,80 @@
+"""What retrieval asks of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from services.domain import (
+    Ancestor,
+    Dataset,
+    Filters,
+    Hit,
+    Scored,
+)
+from services.ports import FloatArray
+from services.ranking.fusion import Population
+
+
+class Search(Protocol):
+    """Reads what is served: chunks of served versions, and the live tree's nodes that no dead text went into.
+    After `limit_time` a slower statement raises DatabaseUnavailable; `embedded`: there is something to find."""
+
+    async def limit_time(self, seconds: float) -> None: ...
+
+    async def embedded(self, dataset_id: str) -> bool: ...
+
+    async def nearest(self, dataset: Dataset, query: FloatArray, limit: int, filters: Filters) -> list[Scored]:
+        """Nodes of all levels by likeness to the query vector, best first."""
+        ...
+
+    async def passages(
+        self,
+        dataset: Dataset,
+        query: FloatArray,
+        terms: Sequence[str],
+        nearest: Sequence[UUID],
+        limit: int,
+        filters: Filters,
+    ) -> Population:
+        """The passages `nearest`, the `limit` best by BM25 for the terms, and the neighbours of all of these in their
+        documents; each with both scores."""
+        ...
+
+    async def summaries(
+        self,
+        dataset: Dataset,
+        query: FloatArray,
+        terms: Sequence[str],
+        nearest: Sequence[UUID],
+        limit: int,
+        filters: Filters,
+    ) -> Population:
+        """The same of the live tree's summaries, which have no neighbours."""
+        ...
+
+    async def root(self, dataset: Dataset, query: FloatArray) -> Scored | None:
+        """The root of the live tree; None where there is no tree."""
+        ...
+
+    async def children(
+        self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID], limit: int, filters: Filters
+    ) -> list[Scored]:
+        """The children of `parents` by likeness, best first; those with no leaf that the filters let through are left
+        out."""
+        ...
+
+    async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:
+        """What was found, with text and place, in the order given; nodes that the filters do not let through are
+        left out."""
+        ...
+
+    async def paths(self, dataset: Dataset, node_ids: Sequence[UUID]) -> Mapping[UUID, tuple[Ancestor, ...]]:
+        """For each node that has a parent in the live tree, the way to the root."""
+        ...
+
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
+        """What stands for the whole in at most `limit` nodes, in reading order: all passages where they are so few,
+        else the lowest level of summaries that is small enough, else every so many passages."""
+        ...
