@@ -172,7 +172,7 @@ async def test_a_dataset_that_has_grown_gets_an_index_of_its_own_and_says_so(
     async with open_container(low, database_url) as container, api_client(container) as api:
         async with running_worker(low, database_url, pool):
             await asyncio.gather(
-                *(api.ingest(page(topic, 12)) for topic in TOPICS), api.ingest("short", dataset="small")
+                *(api.ingest(page(topic, 12), doc_id=topic) for topic in TOPICS), api.ingest("short", dataset="small")
             )
             while not (await indexed(api))["ds"]:  # it is made after the job has ended
                 await asyncio.sleep(0.05)
