@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from services.clustering import Frontier, Group, Grouping, GroupingStats, Matrix
-from services.domain import Edge, JsonObject, Leaf, PlannedNode, WrittenNode
+from services.domain import Edge, Leaf, PlannedNode, WrittenNode
 from services.key_phrases import distinct_titles, shared_path
 from services.write_level import LevelText
 from utils.hashing import digest_of, stable_uuid
@@ -161,10 +161,6 @@ def quantiles(sizes: Sequence[int]) -> dict[str, int]:
     return dict(zip(("min", "p10", "p50", "p90", "max"), map(int, cuts), strict=True))
 
 
-def as_root(node: PlannedNode) -> PlannedNode:
-    return replace(node, is_root=True)
-
-
 def share_done(sizes: Mapping[int, int], level: int, share: float) -> float:
     """How much of a build is done at least, by summaries. What is still unknown counts as if every level to come were
     half of the one below it, the most that a level can be: so the share never falls when the next level is planned."""
@@ -173,9 +169,3 @@ def share_done(sizes: Mapping[int, int], level: int, share: float) -> float:
         return 0.0
     finished = sum(size for number, size in sizes.items() if 0 < number < level) + share * sizes.get(level, 0)
     return finished / (known + sizes[max(sizes)])
-
-
-def tree_shape(stats: JsonObject) -> list[JsonObject]:
-    """The stats of the levels, from the leaves up."""
-    levels = stats.get("levels", {})
-    return [{"level": int(number), **levels[number]} for number in sorted(levels, key=int)]
