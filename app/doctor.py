@@ -95,7 +95,7 @@ async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, 
             parts["API keys"] = (True, detail)
         errand = Errand(DEFAULT_TENANT)
         models = container.services.models
-        parts["embedder"] = found(lambda: models.default_space(errand).name)
+        parts["embedder"] = found(lambda: models.default_embedder(errand))
         parts["summariser"] = found(lambda: models.default_chat(errand))
         return parts
 

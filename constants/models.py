@@ -67,7 +67,7 @@ class EmbedderSpec:
     provider: str
     model: str
     kind: Literal["openai", "voyage_contextual"] = "openai"
-    dimensions: int = 1024
+    dimensions: int = 1024  # 0: not known yet
     send_dimensions: bool = False
     max_tokens: int = 8_000
     window: int = 0
@@ -113,6 +113,16 @@ class ModelRegistry:
     rerankers: Mapping[str, RerankerSpec]
     chat_order: tuple[str, ...]
     embedder_order: tuple[str, ...]
+
+    def open_weights(self, model: str) -> Mapping[str, Any] | None:
+        """What is known of open weights under the names that servers give them: with or without the organisation, in
+        any case, with Ollama's tag or without."""
+        name = model.rpartition("/")[2].casefold()
+        for wanted in (name, name.partition(":")[0]):
+            for weights, known in self.weights.items():
+                if weights.rpartition("/")[2].casefold() == wanted:
+                    return known
+        return None
 
 
 def load_models(override: Path | None = None) -> ModelRegistry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -11,6 +12,7 @@ import httpx2
 from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
+from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
@@ -36,6 +38,8 @@ from services.ports import (
 )
 from services.summarize import ChatSummarizer
 from services.tree_params import AUTO
+
+logger = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 
@@ -88,6 +92,7 @@ class OpenModels:
     default_chat_name: str | None = None
     default_embedder_name: str | None = None
     flights: SingleFlight = field(default_factory=SingleFlight)
+    measured: dict[str, int] = field(default_factory=dict)
 
     # Names.
 
@@ -112,11 +117,30 @@ class OpenModels:
         provider, _, model = name.partition("/")
         return ChatSpec(provider, model) if model and provider in self.access.providers() else None
 
-    def space(self, name: str) -> EmbeddingSpace:
+    async def space(self, name: str | None, errand: Errand) -> EmbeddingSpace:
+        name = name or self.default_embedder(errand)
         if name == LexicalEmbedder.space.name:
             return LexicalEmbedder.space
-        spec = self._embedder_spec(name, None)
+        if name not in self.measured and self._is_unknown(name):
+            self.measured[name] = await self._measure(name, errand)
+        spec = self._embedder_spec(name, self.measured.get(name))
         return EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
+
+    def _is_unknown(self, name: str) -> bool:
+        """Whether a provider is known, but not what this model of it gives."""
+        provider, _, model = name.partition("/")
+        known = name in self.registry.embedders or self.registry.open_weights(model) is not None
+        return bool(model) and provider in self.access.providers() and not known
+
+    async def _measure(self, name: str, errand: Errand) -> int:
+        """The dimensions of a model that nothing says them of: those of one vector of it."""
+        provider, _, model = name.partition("/")
+        access = self.access.open(provider, errand.keys)
+        plain = OpenAICompatibleEmbedder(EmbedderSpec(provider, model, dimensions=0), access, self.http)
+        embedder = PaidEmbedder(plain, self._till(provider, access, None), errand)
+        dimensions = int((await embedder.embed([["dimensions"]], kind="query")).vectors.shape[1])
+        logger.info("embedder measured", extra={"model": name, "dimensions": dimensions})
+        return dimensions
 
     def _embedder_spec(self, name: str, dimensions: int | None) -> EmbedderSpec:
         """Raises UnknownModel. A server of one's own serves any model by its name, as `provider/organisation/model`;
@@ -124,15 +148,15 @@ class OpenModels:
         known = self.registry.embedders.get(name)
         provider, _, model = name.partition("/")
         if known is None and model and provider in self.access.providers():
-            weights = self.registry.weights.get(model) or self.registry.weights.get(model.partition(":")[0])
+            weights = self.registry.open_weights(model)
             if weights is not None:
                 known = EmbedderSpec(provider, model, **weights)
             elif dimensions is not None:
                 known = EmbedderSpec(provider, model, dimensions=dimensions)
         if known is None:
             raise UnknownModel(
-                f"There is no embedder {name!r} here. One on a server of your own needs its dimensions in the file that"
-                " RAPTOR_MODELS_FILE names.",
+                f"There is no embedder {name!r} here: name one as provider/model. A server of your own is a provider"
+                " once RAPTOR_PROVIDER_BASE_URLS names it.",
                 known=sorted({*self.registry.embedders, LexicalEmbedder.space.name}),
             )
         enabled(known)
@@ -146,13 +170,13 @@ class OpenModels:
                 return name
         return EXTRACTIVE
 
-    def default_space(self, errand: Errand) -> EmbeddingSpace:
+    def default_embedder(self, errand: Errand) -> str:
         if self.default_embedder_name is not None:
-            return self.space(self.default_embedder_name)
+            return self.default_embedder_name
         for name in self.registry.embedder_order:
             if self.access.has_key(name.partition("/")[0], errand.keys):
-                return self.space(name)
-        return LexicalEmbedder.space
+                return name
+        return LexicalEmbedder.space.name
 
     def check(self, name: str, errand: Errand) -> None:
         resolved = self.default_chat(errand) if name == AUTO else self.resolve_chat(name).name

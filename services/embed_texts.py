@@ -44,7 +44,7 @@ class TextEmbedder:
     async def embed(self, tenant: TenantId, wanted: Texts) -> EmbeddedTexts:
         """Raises InvalidRequest, UnknownModel, MissingProviderKey, EmbeddingServiceUnavailable."""
         errand = Errand(tenant, keys=wanted.keys)
-        space = self._models.space(wanted.model) if wanted.model else self._models.default_space(errand)
+        space = await self._models.space(wanted.model or None, errand)
         if wanted.dimensions not in (None, space.dimensions):
             raise InvalidRequest(
                 f"{space.name} gives vectors of {space.dimensions} dimensions here: leave `dimensions` out, or ask for"

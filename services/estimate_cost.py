@@ -107,9 +107,10 @@ class CostEstimator:
         InvalidEncoding, EmptyDocument."""
         errand = Errand(tenant, request.dataset_id, keys=request.keys)
         chunked = await asyncio.to_thread(lambda: [self._chunked(upload) for upload in request.uploads])
-        async with self._open(tenant, snapshot=True) as work:
+        async with self._open(tenant) as work:
             dataset = await dataset_or_none(work, request)
-            space = self._space(dataset, request, errand)
+        space = await self._space(dataset, request, errand)
+        async with self._open(tenant, snapshot=True) as work:
             draft = await drafted(work, dataset, space, chunked)
             terms = self._models.embedder_terms(space)
             embedding = await embedded(work, terms, space, draft.new.values())
@@ -140,10 +141,10 @@ class CostEstimator:
         texts = [(span.heading_path, text[span.start : span.end]) for span in spans]
         return Chunked(upload, hashlib.sha256(upload.data).hexdigest(), text, texts)
 
-    def _space(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> EmbeddingSpace:
-        if request.embedding_model is not None:
-            return self._models.space(request.embedding_model)
-        return dataset.space if dataset is not None else self._models.default_space(errand)
+    async def _space(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> EmbeddingSpace:
+        if dataset is not None and request.embedding_model is None:
+            return dataset.space
+        return await self._models.space(request.embedding_model, errand)
 
     def _tree_params(self, dataset: Dataset | None, request: EstimateRequest, errand: Errand) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}

@@ -13,6 +13,7 @@ from services.cost import Budget, Errand, Keys
 from services.domain import (
     ChunkingParams,
     Dataset,
+    EmbeddingSpace,
     JsonObject,
     Refine,
     SourceText,
@@ -102,13 +103,16 @@ class DocumentIngestor:
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         source = self._reader_for(upload.file_name).read(upload.data)
         checksum = hashlib.sha256(upload.data).hexdigest()
+        space = await self._models.space(None, Errand(tenant, upload.dataset_id, keys=upload.keys))
         async with self._open(tenant) as work:
-            accepted = await self._decide(work, upload, source, checksum)
+            accepted = await self._decide(work, upload, source, checksum, space)
             await work.commit()
         return replace(accepted, warnings=(note,)) if note else accepted
 
-    async def _decide(self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str) -> Accepted:
-        dataset = await self._open_dataset(work, upload)
+    async def _decide(
+        self, work: UnitOfWork, upload: Upload, source: SourceText, checksum: str, space: EmbeddingSpace
+    ) -> Accepted:
+        dataset = await self._open_dataset(work, upload, space)
         refine = self._refine(upload, dataset, Errand(work.tenant, upload.dataset_id, keys=upload.keys))
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.documents.with_checksum(upload.dataset_id, checksum)
@@ -162,14 +166,11 @@ class DocumentIngestor:
         await work.jobs.put_secrets(job_id, sealed)
         return self._queued(document, version_id, job_id)
 
-    async def _open_dataset(self, work: UnitOfWork, upload: Upload) -> Dataset:
-        """Its row is locked from here on: of two uploads of one document at once, one sees the other."""
+    async def _open_dataset(self, work: UnitOfWork, upload: Upload, space: EmbeddingSpace) -> Dataset:
+        """Made in this space if it is not there yet. Its row is locked from here on: of two uploads of one document at
+        once, one sees the other."""
         errand = Errand(work.tenant, upload.dataset_id, keys=upload.keys)
-        dataset = await work.datasets.open(
-            upload.dataset_id,
-            self._models.default_space(errand),
-            upload.vector_index or self._default_vector_index,
-        )
+        dataset = await work.datasets.open(upload.dataset_id, space, upload.vector_index or self._default_vector_index)
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, errand)
         if upload.build_tree:

@@ -203,16 +203,17 @@ class Models(Protocol):
         """Whether the chat model could be called. Raises UnknownModel, MissingProviderKey."""
         ...
 
-    def space(self, name: str) -> EmbeddingSpace:
-        """The space of `provider/model`. Raises UnknownModel."""
+    async def space(self, name: str | None, errand: Errand) -> EmbeddingSpace:
+        """The space of `provider/model`, or that of new datasets where no name is given. A model of which nothing is
+        known is asked for its dimensions, once a process. Raises UnknownModel, MissingProviderKey, ProviderError."""
         ...
 
     def default_chat(self, errand: Errand) -> str:
         """The chat model that is used where none is named: by the keys at hand, else the built-in summariser."""
         ...
 
-    def default_space(self, errand: Errand) -> EmbeddingSpace:
-        """The space of a new dataset for which none is named, likewise."""
+    def default_embedder(self, errand: Errand) -> str:
+        """The embedder of a new dataset, likewise."""
         ...
 
     def embedder(self, space: EmbeddingSpace, errand: Errand) -> Embedder:

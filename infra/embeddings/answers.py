@@ -13,7 +13,8 @@ from services.ports import FloatArray
 def checked_vectors(
     rows: Sequence[tuple[int, Sequence[float]]], count: int, dimensions: int, provider: str, model: str
 ) -> FloatArray:
-    """(index, vector) pairs, in any order, as unit rows in the order of the texts. Raises ProviderBadAnswer.
+    """(index, vector) pairs, in any order, as unit rows in the order of the texts; of as many `dimensions`, or, where
+    they are 0, of as many as the first has. Raises ProviderBadAnswer.
 
     pgvector refuses a wrong dimension and what is not finite, but takes a zero vector, whose cosine with anything is
     not a number; and texts zipped with vectors of another order would be found by each other's words.
@@ -21,9 +22,10 @@ def checked_vectors(
     if sorted(index for index, _ in rows) != list(range(count)):
         raise bad_answer(provider, model, f"vectors for other texts than the {count} that were sent")
     ordered = [vector for _, vector in sorted(rows, key=lambda row: row[0])]
-    if any(len(vector) != dimensions for vector in ordered):
+    wanted = dimensions or len(ordered[0])
+    if any(len(vector) != wanted for vector in ordered):
         lengths = sorted({len(vector) for vector in ordered})
-        raise bad_answer(provider, model, f"vectors of {lengths[:3]} dimensions where {dimensions} are wanted")
+        raise bad_answer(provider, model, f"vectors of {lengths[:3]} dimensions where {wanted} are wanted")
     vectors = np.array(ordered, np.float64)
     if not np.isfinite(vectors).all():
         raise bad_answer(provider, model, "numbers that are not finite")

@@ -50,7 +50,10 @@ def failure(
     if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
         return ContextTooLong(**details)
     if status in (408, 409, 425) or status >= 500:
-        return ProviderError(retry_after_s=retry_after(headers), **details)
+        text = (
+            f"{provider} still answers with HTTP {status} after all retries; a job that is retried goes on from here."
+        )
+        return ProviderError(text, retry_after_s=retry_after(headers), **details)
     return ProviderRefused(**details)
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.settings import Settings
 from infra.fake_provider import RunningFakeProvider
 from infra.fake_provider.calls import fingerprint
-from tests.client import ApiClient
+from tests.client import ApiClient, error_of
 from tests.factories import handbook
 from tests.providers.conftest import summaries_of, with_providers
 
@@ -111,3 +111,36 @@ class TestAServerOfOnesOwn:
         assert set(stats["by_endpoint"]) == {"/anything/v1/embeddings", "/keyed/v1/chat/completions"}
         assert set(stats["by_key"]) == {fingerprint("none"), fingerprint("own-key")}
         assert {call["model"] for call in provider.calls()} == {"BAAI/bge-m3", "llama4"}
+
+
+class TestAModelThatTheRegistryDoesNotKnow:
+    """Served by the operator's own server: one vector says its dimensions."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, provider: RunningFakeProvider) -> Settings:
+        own = with_providers(
+            settings, provider_base_url_override=None, provider_base_urls={"local": f"{provider.url}/v1"}
+        )
+        return own.model_copy(
+            update={"default_embedder": "local/acme/text-embedding-ada-9", "default_summary_llm": "builtin/extractive"}
+        )
+
+    async def test_it_is_asked_for_its_dimensions_once(self, api: ApiClient, provider: RunningFakeProvider) -> None:
+        await api.ingest(TEXT, source="one.md")
+        # One to measure, one for the passages, one for the tree above them.
+        assert provider.stats()["by_endpoint"]["/v1/embeddings"] == 3
+        await api.ingest(TEXT + "More.", source="two.md", build_tree="false")
+        assert provider.stats()["by_endpoint"]["/v1/embeddings"] == 4
+        dataset = await api.data("/v1/datasets/ds")
+        assert dataset["dimensions"] == 1536
+        found = await api.retrieve("Who lays eggs in cells of wax?")
+        assert "bees" in found["results"][0]["text"]
+
+    async def test_a_server_that_is_down_is_named_and_nothing_is_kept(
+        self, api: ApiClient, provider: RunningFakeProvider
+    ) -> None:
+        provider.faults({"kind": "status", "status": 503, "count": None})
+        answer = await api.upload(TEXT)
+        assert error_of(answer) == (503, "embedding_service_unavailable")
+        assert "local" in answer.json()["error"]["message"]
+        assert error_of(await api.get("/v1/datasets/ds"))[1] == "dataset_not_found"
