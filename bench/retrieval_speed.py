@@ -1,19 +1,25 @@
-"""`python -m bench.retrieval_speed [--passages 10000]`: what a question costs beside its SQL, and what HNSW finds.
+"""`python -m bench.retrieval_speed [--passages 10000] [--clients 8]`: what a question costs beside its SQL, what HNSW
+finds, and what a rebuild does to those who ask.
 
 Passages of the public Markdown corpora with the built-in vectors go straight into a database, without a tree. The same
 questions are then asked over HTTP and of the repositories directly (the same statements on one connection), and the
-index is compared with exact search, without a filter and with one that lets about 1 % of the documents through.
+index is compared with exact search, without a filter and with one that lets about 1 % of the documents through. With
+`--clients` a tree is built, and then so many clients ask all the time: first with nothing else going on, then while
+the tree is rebuilt. `--data FOLDER` keeps the database there, and takes the one that is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,7 +36,7 @@ from infra.db.recall import measure_recall
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
 from infra.postgres import EmbeddedPostgres
-from interfaces_adaptor.clients.service_client import ServiceClient
+from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, Filters, Scored
 from services.index_document import cut
 from services.ports import FloatArray
@@ -42,6 +48,7 @@ from utils.hashing import content_key
 
 DATASET = "speed"
 QUESTIONS = 100
+QUIET_S = 60
 TOP_K = 10
 NARROW = Filters(tags=("one-in-a-hundred",))
 
@@ -50,25 +57,81 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--corpus", default="md-medium")
+    parser.add_argument("--data", type=Path, help="keep the filled database here; one that is there is taken")
+    parser.add_argument("--clients", type=int, default=0, help="ask by so many clients while the tree is rebuilt")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as at:
-        asyncio.run(migrate(at.url, Migrations(migrations_folder())))
-        questions = asyncio.run(fill(at.url, corpus(arguments.corpus), arguments.passages))
-        asyncio.run(recall(at.url, questions))
-        direct = asyncio.run(directly(at.url, questions))
-        settings = {"DATABASE_URL": at.url, "RAPTOR_VECTOR_INDEX_FROM": "1000"}
-        with served(Path(folder), **settings) as (url, _), ServiceClient(url) as client:
-            over_http = [timed(client, question) for question in [*questions[:10], *questions]][10:]
-        figures("bare SQL", direct)
-        figures("HTTP", over_http)
-        ratio = statistics.median(over_http) / statistics.median(direct)
-        print(f"HTTP over SQL: median {ratio:.2f} times, p95 {late(over_http) / late(direct):.2f} times")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (arguments.data or Path(temporary)).resolve()
+        kept = folder / "questions.json"
+        with EmbeddedPostgres(folder / "postgres") as at:
+            asyncio.run(migrate(at.url, Migrations(migrations_folder())))
+            if not kept.is_file():
+                kept.write_text(json.dumps(asyncio.run(fill(at.url, corpus(arguments.corpus), arguments.passages))))
+            questions = json.loads(kept.read_text())
+            settings = {"DATABASE_URL": at.url, "RAPTOR_VECTOR_INDEX_FROM": "1000"}
+            if arguments.clients:
+                with served(folder, **settings) as (url, _):
+                    during_a_rebuild(url, questions, arguments.clients)
+                return
+            asyncio.run(recall(at.url, questions))
+            beside_its_sql(at.url, folder, questions, settings)
+
+
+def beside_its_sql(database: str, folder: Path, questions: Sequence[str], settings: Mapping[str, str]) -> None:
+    direct = asyncio.run(directly(database, questions))
+    with served(folder, **settings) as (url, _), ServiceClient(url) as client:
+        over_http = [timed(client, question) for question in [*questions[:10], *questions]][10:]
+    figures("bare SQL", direct)
+    figures("HTTP", over_http)
+    ratio = statistics.median(over_http) / statistics.median(direct)
+    print(f"HTTP over SQL: median {ratio:.2f} times, p95 {late(over_http) / late(direct):.2f} times")
 
 
 def timed(client: ServiceClient, question: str) -> float:
     began = time.perf_counter()
-    client.retrieve(DATASET, question, mode="leaves", top_k=TOP_K)
+    found = client.retrieve(DATASET, question, mode="leaves", top_k=TOP_K)
+    assert found["results"], question
     return time.perf_counter() - began
+
+
+def during_a_rebuild(url: str, questions: Sequence[str], clients: int) -> None:
+    """An error or an empty answer ends the measurement."""
+    with ServiceClient(url) as client:
+        first = client.wait_for(client.rebuild(DATASET)["job_id"])
+        print(f"tree: {first['status']}, {first['duration_s']:.0f} s")
+        quiet = asked_by(clients, url, questions, until=in_seconds(QUIET_S))
+        job = client.rebuild(DATASET, tree={"seed": 7})["job_id"]
+        busy = asked_by(clients, url, questions, until=lambda: client.job(job)["status"] in TERMINAL)
+        ended = client.job(job)
+    figures(f"{clients} clients, {len(quiet) / QUIET_S:.1f} questions/s", quiet)
+    figures(f"the same during a rebuild ({ended['status']}, {ended['duration_s']:.0f} s, {len(busy)} questions)", busy)
+    print(f"p95 during the rebuild: {late(busy) / late(quiet):.2f} times the quiet one")
+
+
+def asked_by(clients: int, url: str, questions: Sequence[str], until: Callable[[], bool]) -> list[float]:
+    """Seconds of each question; each client begins at a question of its own and asks one after the other."""
+    over = threading.Event()
+
+    def ask(number: int) -> list[float]:
+        took: list[float] = []
+        with ServiceClient(url) as client:
+            while not over.is_set():
+                took.append(timed(client, questions[(number * 13 + len(took)) % len(questions)]))
+        return took
+
+    with ThreadPoolExecutor(clients) as pool:
+        running = [pool.submit(ask, number) for number in range(clients)]
+        try:
+            while not until() and not any(one.done() for one in running):
+                time.sleep(1)
+        finally:
+            over.set()
+        return [seconds for one in running for seconds in one.result()]
+
+
+def in_seconds(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
 async def fill(url: str, sources: Sequence[Source], passages: int) -> list[str]:

@@ -328,6 +328,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A node that a traversal comes by. `whole`: all that it was written from is let through, so that it may be shown
+    and not only gone through."""
+
+    node: Scored
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ancestor:
     """A step on the way from a node to the root, over primary edges. `title` is null where it is not served now."""
 

@@ -182,20 +182,23 @@ class Retriever:
 
     async def _traverse(self, work: UnitOfWork, dataset: Dataset, query: Query, vector: FloatArray) -> list[Scored]:
         """From the root down, the best children of what was chosen a level above (RAPTOR, section 3), in that order:
-        what a passage is part of stands before it. `top_k` is shared out among the levels."""
-        root = await work.search.root(dataset, vector)
-        if root is None:
+        what a passage is part of stands before it. `top_k` is shared out among the levels that are wanted; what a
+        level does not fill is left to those below it."""
+        if dataset.live_tree_id is None:
             raise TreeNotFound(dataset_id=dataset.dataset_id)
-        width = max(1, -(-(query.top_k - 1) // root.level))
-        chosen = frontier = [root]
-        while frontier := await work.search.children(
-            dataset, vector, [one.node_id for one in frontier if one.level > 0], width, query.filters
-        ):
+        wanted = query.filters.level
+        chosen: list[Scored] = []
+        frontier = await work.search.children(dataset, vector, None, 1, query.filters)
+        while frontier:
+            chosen += [one.node for one in frontier if one.whole and (not wanted or one.node.level in wanted)]
+            parents = [one.node.node_id for one in frontier if one.node.level > 0]
+            below = [level for level in range(frontier[0].node.level) if not wanted or level in wanted]
+            if not parents or not below or len(chosen) >= query.top_k:
+                break
+            width = -(-(query.top_k - len(chosen)) // len(below))
+            frontier = await work.search.children(dataset, vector, parents, width, query.filters)
             if query.threshold is not None:
-                frontier = [one for one in frontier if one.score >= query.threshold]
-            chosen = chosen + frontier
-        if query.filters.level:
-            chosen = [one for one in chosen if one.level in query.filters.level]
+                frontier = [one for one in frontier if one.node.score >= query.threshold]
         return chosen
 
     @staticmethod

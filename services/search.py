@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.domain import (
     Ancestor,
+    Branch,
     Dataset,
     Filters,
     Hit,
@@ -54,15 +55,11 @@ class Search(Protocol):
         """The same of the live tree's summaries, which have no neighbours."""
         ...
 
-    async def root(self, dataset: Dataset, query: FloatArray) -> Scored | None:
-        """The root of the live tree; None where there is no tree."""
-        ...
-
     async def children(
-        self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID], limit: int, filters: Filters
-    ) -> list[Scored]:
-        """The children of `parents` by likeness, best first; those with no leaf that the filters let through are left
-        out."""
+        self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID] | None, limit: int, filters: Filters
+    ) -> list[Branch]:
+        """The children of `parents`, or the root, by likeness, best first; those with no leaf that the filters let
+        through are left out."""
         ...
 
     async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:

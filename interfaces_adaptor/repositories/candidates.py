@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.engine import RowMapping
 
 from interfaces_adaptor.repositories.rows import TenantRows
-from interfaces_adaptor.repositories.served import ALLOWED, SUMMARY_ALLOWED, document_conditions
+from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
 from services.domain import Dataset, Filters
 from services.ports import FloatArray
 from services.ranking.fusion import REACH, Candidate, Moments, Population
@@ -134,13 +134,13 @@ class SqlCandidates(TenantRows):
             with {ALLOWED.format(documents=documents)},
             live as materialized (
                 select n.node_id, n.tree_id, n.level, n.position, n.token_cnt from tree_nodes n
-                where n.tenant_id = :tenant and n.tree_id = :tree and n.level > 0 and not n.stale
+                where n.tenant_id = :tenant and n.tree_id = {LIVE_TREE} and n.level > 0 and not n.stale
                     and n.text is not null {levels} {restricted}
             ),
             scope as materialized (
                 select (select count(*) from live)::float8 as nodes,
                     greatest(coalesce(sum(length), 0)::float8 / greatest(sum(nodes), 1), 1) as mean
-                from posting_totals where tenant_id = :tenant and dataset_id = :dataset and generation_id = :tree
+                from posting_totals where tenant_id = :tenant and dataset_id = :dataset and generation_id = {LIVE_TREE}
             ),
             lists as materialized (
                 select p.term, p.generation_id, p.level, array_agg(u.place) as places,
@@ -148,7 +148,7 @@ class SqlCandidates(TenantRows):
                 from postings p
                 cross join lateral unnest(p.places, p.frequencies, p.lengths) as u (place, frequency, length)
                 where p.tenant_id = :tenant and p.dataset_id = :dataset and p.term = any(:terms)
-                    and p.generation_id = :tree and (p.level, u.place) in (select level, position from live)
+                    and p.generation_id = {LIVE_TREE} and (p.level, u.place) in (select level, position from live)
                 group by p.term, p.generation_id, p.level
             ),
             {BM25}

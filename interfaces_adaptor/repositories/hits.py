@@ -8,16 +8,18 @@ from uuid import UUID
 from sqlalchemy.engine import RowMapping
 
 from interfaces_adaptor.repositories.rows import TenantRows
-from interfaces_adaptor.repositories.served import ALLOWED, SUMMARY_ALLOWED, document_conditions
+from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
 from services.domain import Ancestor, Dataset, Filters, Hit, Scored
 
 
 class SqlHits(TenantRows):
     async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:
+        """Looked up one by one: `limit 1` keeps the planner from joining whole trees."""
         documents, values = document_conditions(filters)
+        restricted = f"and {SUMMARY_ALLOWED.format(node='t.node_id')}" if documents else ""
         rows = await self.all(
             f"""
-            with {ALLOWED.format(documents=documents)}, wanted as (
+            with {ALLOWED.format(documents=documents)}, wanted as materialized (
                 select * from unnest(cast(:ids as uuid[])) as w (node_id)
             )
             select w.node_id, 'leaf' as kind, n.title, c.text, c.token_cnt, c.doc_id, d.source, c.heading_path,
@@ -26,15 +28,21 @@ class SqlHits(TenantRows):
             join chunks c on c.tenant_id = :tenant and c.chunk_id = w.node_id
                 and c.version_id in (select version_id from allowed)
             join documents d on d.tenant_id = :tenant and d.dataset_id = :dataset and d.doc_id = c.doc_id
-            left join tree_nodes n on n.tenant_id = :tenant and n.tree_id = :tree and n.node_id = w.node_id
+            left join lateral (
+                select t.title from tree_nodes t
+                where t.tenant_id = :tenant and t.tree_id = {LIVE_TREE} and t.node_id = w.node_id limit 1
+            ) n on true
             union all
             select n.node_id, n.kind, n.title, n.text, n.token_cnt, null, null, null, null, null, (
                 select array_agg(p.chunk_id order by p.rank) from tree_node_chunks p
-                where p.tenant_id = :tenant and p.tree_id = :tree and p.node_id = n.node_id
+                where p.tenant_id = :tenant and p.tree_id = {LIVE_TREE} and p.node_id = n.node_id
             )
             from wanted w
-            join tree_nodes n on n.tenant_id = :tenant and n.tree_id = :tree and n.node_id = w.node_id
-            where n.level > 0 and not n.stale and n.text is not null and {SUMMARY_ALLOWED.format(node="n.node_id")}
+            cross join lateral (
+                select t.* from tree_nodes t
+                where t.tenant_id = :tenant and t.tree_id = {LIVE_TREE} and t.node_id = w.node_id and t.level > 0
+                    and not t.stale and t.text is not null {restricted} limit 1
+            ) n
             """,
             dataset=dataset.dataset_id,
             tree=dataset.live_tree_id,
@@ -46,17 +54,17 @@ class SqlHits(TenantRows):
 
     async def paths(self, dataset: Dataset, node_ids: Sequence[UUID]) -> Mapping[UUID, tuple[Ancestor, ...]]:
         rows = await self.all(
-            """
+            f"""
             with recursive above as (
                 select e.child_id as start, e.parent_id as node_id, 1 as step from tree_edges e
-                where e.tenant_id = :tenant and e.tree_id = :tree and e.is_primary and e.child_id = any(:ids)
+                where e.tenant_id = :tenant and e.tree_id = {LIVE_TREE} and e.is_primary and e.child_id = any(:ids)
                 union all
                 select a.start, e.parent_id, a.step + 1 from above a
-                join tree_edges e on e.tenant_id = :tenant and e.tree_id = :tree and e.is_primary
+                join tree_edges e on e.tenant_id = :tenant and e.tree_id = {LIVE_TREE} and e.is_primary
                     and e.child_id = a.node_id
             )
             select a.start, n.node_id, n.level, case when n.stale then null else n.title end as title from above a
-            join tree_nodes n on n.tenant_id = :tenant and n.tree_id = :tree and n.node_id = a.node_id
+            join tree_nodes n on n.tenant_id = :tenant and n.tree_id = {LIVE_TREE} and n.node_id = a.node_id
             order by a.start, a.step
             """,
             tree=dataset.live_tree_id,
@@ -101,7 +109,7 @@ class SqlHits(TenantRows):
             f"""
             with {ALLOWED.format(documents=documents)}, live as (
                 select n.node_id, n.level, n.position, count(*) over (partition by n.level) as wide from tree_nodes n
-                where n.tenant_id = :tenant and n.tree_id = :tree and n.level > 0 and not n.stale
+                where n.tenant_id = :tenant and n.tree_id = {LIVE_TREE} and n.level > 0 and not n.stale
                     and n.text is not null {restricted}
             )
             select node_id from live where level = (select min(level) from live where wide <= :limit)

@@ -12,8 +12,8 @@ from uuid import UUID
 from infra.db.vector_indexes import index_name
 from interfaces_adaptor.repositories.candidates import METRICS, SqlCandidates
 from interfaces_adaptor.repositories.hits import SqlHits
-from interfaces_adaptor.repositories.served import ALLOWED, SUMMARY_ALLOWED, document_conditions
-from services.domain import Dataset, Filters, Scored
+from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
+from services.domain import Branch, Dataset, Filters, Scored
 from services.ports import FloatArray
 
 # Measured on text vectors: below this recall at 10 falls under 0.98. `raptor doctor --recall` finds a dataset's own.
@@ -71,62 +71,49 @@ class SqlSearch(SqlCandidates, SqlHits):
         )
         return [Scored(row["owner_id"], row["level"], float(row["score"])) for row in rows]
 
-    async def root(self, dataset: Dataset, query: FloatArray) -> Scored | None:
-        operator, score = METRICS[dataset.vector_index]
-        row = await self.first(
-            f"""
-            select node_id, level, {score} as score from (
-                select n.node_id, n.level, coalesce(e.v {operator} :query, 1) as distance from tree_nodes n
-                left join embeddings e on e.tenant_id = n.tenant_id and e.dataset_id = :dataset
-                    and e.owner_type = 'tree_node' and e.owner_id = n.node_id and e.model = :model
-                where n.tenant_id = :tenant and n.tree_id = :tree and n.kind = 'root'
-            ) found
-            """,
-            dataset=dataset.dataset_id,
-            model=dataset.space.name,
-            tree=dataset.live_tree_id,
-            query=query,
-        )
-        return Scored(row["node_id"], row["level"], float(row["score"])) if row else None
-
     async def children(
-        self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID], limit: int, filters: Filters
-    ) -> list[Scored]:
+        self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID] | None, limit: int, filters: Filters
+    ) -> list[Branch]:
         operator, score = METRICS[dataset.vector_index]
         documents, values = document_conditions(filters)
+        under = """n.node_id in (
+            select t.child_id from tree_edges t
+            where t.tenant_id = :tenant and t.tree_id = {LIVE_TREE} and t.parent_id = any(:parents)
+        )"""
+        among = under.format(LIVE_TREE=LIVE_TREE) if parents is not None else "n.kind = 'root'"
+        reached = f"""exists (
+            select from chunks c
+            where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
+                and (c.chunk_id = n.chunk_id or n.level > 0 and exists (
+                    select from tree_node_chunks p where p.tenant_id = :tenant and p.tree_id = {LIVE_TREE}
+                        and p.node_id = n.node_id and p.chunk_id = c.chunk_id
+                ))
+        )"""
+        whole = f"level = 0 or {SUMMARY_ALLOWED.format(node='found.node_id')}" if documents else "true"
         rows = await self.all(
             f"""
             with {ALLOWED.format(documents=documents)}, found as (
-                select n.node_id, n.level, e.v {operator} :query as distance
+                select n.node_id, n.level, not n.stale and (n.level = 0 or n.text is not null) as live,
+                    coalesce(e.v {operator} :query, 1) as distance
                 from tree_nodes n
-                join embeddings e on e.tenant_id = n.tenant_id and e.dataset_id = :dataset and e.model = :model
+                left join embeddings e on e.tenant_id = n.tenant_id and e.dataset_id = :dataset and e.model = :model
                     and e.owner_id = n.node_id
                     and e.owner_type = case when n.level = 0 then 'chunk' else 'tree_node' end
-                where n.tenant_id = :tenant and n.tree_id = :tree and n.node_id in (
-                        select t.child_id from tree_edges t
-                        where t.tenant_id = :tenant and t.tree_id = :tree and t.parent_id = any(:parents)
-                    )
-                    and exists (
-                        select from chunks c
-                        where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
-                            and (c.chunk_id = n.chunk_id or n.level > 0 and exists (
-                                select from tree_node_chunks p where p.tenant_id = :tenant and p.tree_id = :tree
-                                    and p.node_id = n.node_id and p.chunk_id = c.chunk_id
-                            ))
-                    )
+                where n.tenant_id = :tenant and n.tree_id = {LIVE_TREE} and {among} and {reached}
                 order by distance limit :limit
             )
-            select node_id, level, {score} as score from found order by distance, node_id
+            select node_id, level, {score} as score, live and ({whole}) as whole from found
+            order by distance, node_id
             """,
             dataset=dataset.dataset_id,
             model=dataset.space.name,
             tree=dataset.live_tree_id,
-            parents=list(parents),
             query=query,
             limit=limit,
+            **({"parents": list(parents)} if parents is not None else {}),
             **values,
         )
-        return [Scored(row["node_id"], row["level"], float(row["score"])) for row in rows]
+        return [Branch(Scored(row["node_id"], row["level"], float(row["score"])), row["whole"]) for row in rows]
 
     async def _narrow(self, dataset: Dataset, filters: Filters) -> bool:
         documents, values = document_conditions(filters)
@@ -159,7 +146,7 @@ def of_kind(filters: Filters, *, restricted: bool) -> str:
     if not filters.level or max(filters.level) > 0:
         whole = f"and {SUMMARY_ALLOWED.format(node='e.owner_id')}" if restricted else ""
         kinds.append(
-            f"""e.generation_id = :tree and exists (
+            f"""e.generation_id = {LIVE_TREE} and exists (
                 select from tree_nodes n where n.tenant_id = e.tenant_id and n.tree_id = e.generation_id
                     and n.node_id = e.owner_id and not n.stale and n.text is not null
             ) {whole}"""

@@ -75,6 +75,20 @@ async def test_traversal_goes_from_the_root_down(api: ApiClient) -> None:
     assert levels[-1] == 0
 
 
+async def test_traversal_fills_its_rows_whatever_the_filter_leaves(api: ApiClient) -> None:
+    await library(api)
+    chunks = len((await api.data("/v1/documents/bees/chunks"))["items"])
+    for top_k in (1, 5, 100):
+        found = await api.retrieve("honey", mode="tree_traversal", top_k=top_k, filters={"doc_id": "bees"})
+        assert len(found["results"]) >= min(top_k, chunks)
+        assert len(found["results"]) <= top_k
+    found = await api.retrieve("honey", mode="tree_traversal", top_k=7)
+    assert len(found["results"]) == 7
+    assert found["results"][-1]["kind"] == "leaf"
+    found = await api.retrieve("honey", mode="tree_traversal", top_k=7, filters={"level": 0})
+    assert [hit["kind"] for hit in found["results"]] == ["leaf"] * 7
+
+
 async def test_as_many_rows_come_back_as_match(api: ApiClient) -> None:
     await library(api)
     chunks = (await api.data("/v1/datasets/ds"))["chunks"]
