@@ -11,6 +11,11 @@ from interfaces_adaptor.repositories.rows import TenantRows
 from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
 from services.domain import Ancestor, Dataset, Filters, Hit, Scored
 
+PARENT = f"""
+    select e.parent_id from tree_edges e
+    where e.tenant_id = :tenant and e.tree_id = {LIVE_TREE} and e.is_primary and e.child_id = {{child}} limit 1
+"""
+
 
 class SqlHits(TenantRows):
     async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:
@@ -56,15 +61,17 @@ class SqlHits(TenantRows):
         rows = await self.all(
             f"""
             with recursive above as (
-                select e.child_id as start, e.parent_id as node_id, 1 as step from tree_edges e
-                where e.tenant_id = :tenant and e.tree_id = {LIVE_TREE} and e.is_primary and e.child_id = any(:ids)
+                select w.start, e.parent_id as node_id, 1 as step from unnest(cast(:ids as uuid[])) as w (start)
+                cross join lateral ({PARENT.format(child="w.start")}) e
                 union all
                 select a.start, e.parent_id, a.step + 1 from above a
-                join tree_edges e on e.tenant_id = :tenant and e.tree_id = {LIVE_TREE} and e.is_primary
-                    and e.child_id = a.node_id
+                cross join lateral ({PARENT.format(child="a.node_id")}) e
             )
             select a.start, n.node_id, n.level, case when n.stale then null else n.title end as title from above a
-            join tree_nodes n on n.tenant_id = :tenant and n.tree_id = {LIVE_TREE} and n.node_id = a.node_id
+            cross join lateral (
+                select t.node_id, t.level, t.stale, t.title from tree_nodes t
+                where t.tenant_id = :tenant and t.tree_id = {LIVE_TREE} and t.node_id = a.node_id limit 1
+            ) n
             order by a.start, a.step
             """,
             tree=dataset.live_tree_id,

@@ -1,0 +1,56 @@
+"""What a search reads depends on what it finds, not on what the planner knows of a tree that was built a moment ago."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar, cast
+
+import pytest
+from sqlalchemy import text
+
+from app.container import Container
+from infra.embeddings.lexical import lexical_vectors
+from interfaces_adaptor.repositories.search import SqlSearch
+from services.domain import DEFAULT_TENANT, Filters
+from tests.client import ApiClient
+from tests.factories import handbook
+
+Result = TypeVar("Result")
+
+pytestmark = pytest.mark.usefixtures("running")
+
+READ = """
+    select coalesce(sum(coalesce(idx_tup_fetch, 0) + seq_tup_read), 0) from pg_stat_xact_user_tables
+    where relname in ('tree_node_chunks', 'tree_nodes', 'tree_edges')
+"""
+
+
+async def test_rows_that_are_read_are_those_of_the_hits(api: ApiClient, container: Container) -> None:
+    await api.ingest(handbook(120))
+    async with container.engine.connect() as connection:
+        await connection.execute(text("analyze"))
+    # Statistics know the first tree alone; by its value the planner would take the second one for a single row.
+    await rebuilt(api)
+    nodes = sum(level["nodes"] for level in (await api.data("/v1/datasets/ds/tree"))["levels"])
+    assert nodes > 150
+
+    vector = lexical_vectors(["Who lays eggs in cells of wax?"])[0]
+    async with container.services.open_unit_of_work(DEFAULT_TENANT, snapshot=True) as work:
+        search = cast(SqlSearch, work.search)
+        dataset = await work.datasets.get("ds")
+        near = await search.nearest(dataset, vector, 10, Filters())
+        hits, read = await with_rows_read(search, search.hits(dataset, near, Filters()))
+        assert read < 5 * len(hits) + sum(len(hit.chunk_ids) for hit in hits)
+        paths, read = await with_rows_read(search, search.paths(dataset, [one.node_id for one in near]))
+        assert read < 5 * sum(len(path) for path in paths.values())
+
+
+async def rebuilt(api: ApiClient) -> None:
+    started = await api.post("/v1/datasets/ds/rebuild", json={"tree": {"seed": 7}})
+    assert (await api.finished(started.json()["data"]["job_id"]))["status"] == "succeeded"
+
+
+async def with_rows_read(search: SqlSearch, statement: Awaitable[Result]) -> tuple[Result, int]:
+    before = (await search.connection.execute(text(READ))).scalar_one()
+    result = await statement
+    return result, int((await search.connection.execute(text(READ))).scalar_one() - before)
