@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx2
 
-from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
+from constants.models import Alias, ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
 from infra.embeddings.provider import ProviderEmbedder
@@ -94,9 +94,8 @@ class OpenModels:
     def resolve_chat(self, name: str) -> ResolvedModel:
         alias = self.registry.aliases.get(name)
         if alias is not None:
-            note = f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
             enabled(self._chat_spec(alias.model))
-            return ResolvedModel(alias.model, note)
+            return ResolvedModel(alias.model, note_on(alias))
         if name == EXTRACTIVE or enabled(self._chat_spec(name)) is not None:
             return ResolvedModel(name)
         raise UnknownModel(
@@ -112,10 +111,18 @@ class OpenModels:
         provider, _, model = name.partition("/")
         return ChatSpec(provider, model) if model and provider in self.access.providers() else None
 
+    def resolve_embedder(self, name: str) -> ResolvedModel:
+        alias = self.registry.aliases.get(name)
+        resolved = ResolvedModel(name) if alias is None else ResolvedModel(alias.model, note_on(alias))
+        if resolved.name != LexicalEmbedder.space.name:
+            self._embedder_spec(resolved.name, None)
+        return resolved
+
     def space(self, name: str) -> EmbeddingSpace:
-        if name == LexicalEmbedder.space.name:
+        resolved = self.resolve_embedder(name).name
+        if resolved == LexicalEmbedder.space.name:
             return LexicalEmbedder.space
-        spec = self._embedder_spec(name, None)
+        spec = self._embedder_spec(resolved, None)
         return EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
 
     def _embedder_spec(self, name: str, dimensions: int | None) -> EmbedderSpec:
@@ -234,6 +241,10 @@ class OpenModels:
             start=spec.start if spec is not None else 0,
         )
         return Till(self.results, self.limiter, self.retries, self.flights, limits, access.key)
+
+
+def note_on(alias: Alias) -> str:
+    return f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
 
 
 Spec = TypeVar("Spec", ChatSpec | None, EmbedderSpec, RerankerSpec)

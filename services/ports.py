@@ -199,6 +199,10 @@ class Models(Protocol):
         """Raises UnknownModel."""
         ...
 
+    def resolve_embedder(self, name: str) -> ResolvedModel:
+        """Raises UnknownModel."""
+        ...
+
     def check(self, name: str, errand: Errand) -> None:
         """Whether the chat model could be called. Raises UnknownModel, MissingProviderKey."""
         ...

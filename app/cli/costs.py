@@ -125,6 +125,8 @@ def counts(used: dict[str, Any]) -> list[str]:
 
 def show_estimate(found: dict[str, Any]) -> None:
     total = found["total"]
+    for warning in found["warnings"]:
+        console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
     given = f"{found['documents']} documents ({found['unchanged']} unchanged), " if found["documents"] else ""
     console.print(f"{given}{found['chunks']} chunks, {found['new_chunks']} of them to be indexed.", highlight=False)
     levels = ", ".join(f"{level['summaries']} at level {level['level']}" for level in found["levels"])
