@@ -187,7 +187,9 @@ class PaidChat:
             if streamed.owed:
                 output = estimate_tokens(streamed.text)
                 cost = self._spec.price.of(expected.input_tokens, output, 0)
-                usage = Usage(calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost)
+                usage = Usage(
+                    calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost, counted_here=1
+                )
                 await asyncio.shield(self._book(request, ChatAnswer(streamed.text, "length", usage), None))
 
     async def _opened(self, request: ChatRequest, expected: Usage, streamed: Streamed) -> Opened:
