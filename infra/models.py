@@ -99,21 +99,25 @@ class OpenModels:
         if name == EXTRACTIVE or enabled(self._chat_spec(name)) is not None:
             return ResolvedModel(name)
         raise UnknownModel(
-            f"There is no model {name!r}: name one of these, or provider/model.",
+            f"There is no chat model {name[:100]!r} here: name one of `details.known`, or provider/model.",
             known=sorted({*self.registry.aliases, *self.registry.chat, EXTRACTIVE}),
         )
 
     def _chat_spec(self, name: str) -> ChatSpec | None:
-        """Of a model in the registry; any other model of a known provider is called with the commonest habits."""
+        """Of a model in the registry; any other model of a known provider is called with the commonest habits, unless
+        it is known to be no chat model."""
         known = self.registry.chat.get(name)
-        if known is not None:
+        if known is not None or name in self.registry.embedders or name in self.registry.rerankers:
             return known
         provider, _, model = name.partition("/")
         return ChatSpec(provider, model) if model and provider in self.access.providers() else None
 
     def resolve_embedder(self, name: str) -> ResolvedModel:
         alias = self.registry.aliases.get(name)
-        resolved = ResolvedModel(name) if alias is None else ResolvedModel(alias.model, note_on(alias))
+        if alias is None or alias.model in self.registry.chat:
+            resolved = ResolvedModel(name)
+        else:
+            resolved = ResolvedModel(alias.model, note_on(alias))
         if resolved.name != LexicalEmbedder.space.name:
             self._embedder_spec(resolved.name, None)
         return resolved
@@ -138,8 +142,8 @@ class OpenModels:
                 known = EmbedderSpec(provider, model, dimensions=dimensions)
         if known is None:
             raise UnknownModel(
-                f"There is no embedder {name!r} here. One on a server of your own needs its dimensions in the file that"
-                " RAPTOR_MODELS_FILE names.",
+                f"There is no embedder {name[:100]!r} here: name one of `details.known`. One on a server of the"
+                " operator's needs its dimensions in the file that RAPTOR_MODELS_FILE names.",
                 known=sorted({*self.registry.embedders, LexicalEmbedder.space.name}),
             )
         enabled(known)
@@ -225,7 +229,11 @@ class OpenModels:
         if spec is None and model and provider in self.access.base_urls:
             spec = RerankerSpec(provider, model)
         if spec is None:
-            raise UnknownModel(f"There is no reranker {name!r}.", known=sorted(self.registry.rerankers))
+            raise UnknownModel(
+                f"There is no reranker {name[:100]!r} here: name one of `details.known`, or provider/model on a server"
+                " of the operator's.",
+                known=sorted(self.registry.rerankers),
+            )
         enabled(spec)
         access = self.access.open(spec.provider, errand.keys)
         return PaidReranker(

@@ -178,6 +178,11 @@ def test_the_override_is_an_origin(override: str, settings: Settings) -> None:
         check_providers(settings.providers.model_copy(update={"provider_base_url_override": override}))
 
 
-async def test_a_request_cannot_say_where_calls_go(api: ApiClient, provider: RunningFakeProvider) -> None:
-    body = {"dataset_id": "ds", "text": "x", "base_url": provider.url}
-    assert error_of(await api.post("/v1/documents", json=body)) == (422, "validation_error")
+@pytest.mark.parametrize(
+    "url", ["https://someone:secret-word@93.184.216.34/v1", "https://93.184.216.34/v1?key=secret-word"]
+)
+def test_a_key_in_an_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(BaseUrlNotAllowed) as refused:
+        checked_base_url(url, allow_private=False)
+    assert "secret-word" not in str(refused.value)
+    assert "the key by itself" in str(refused.value)
