@@ -1,7 +1,8 @@
 """`python -m bench.estimate [FOLDER …]`: estimates against the bills of a fake provider, over folders of the corpora.
 
 Each folder is estimated, ingested and built as a dataset of its own, with voyage-context-3 and deepseek-v4-flash as the
-fake provider plays them; its bill is what the provider itself counted in between.
+fake provider plays them, refined by the chat model (`--refine off` leaves that out); its bill is what the provider
+itself counted in between.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import json
 import lzma
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.corpora import CorpusMissing, Source, shared_data
@@ -51,19 +53,20 @@ class Outcome:
     cost: tuple[float, float]
 
     def __str__(self) -> str:
-        def apart(pair: tuple[float, float]) -> str:
-            return f"{pair[0] / pair[1] - 1:+.1%}"
-
         return (
-            f"| `{self.folder}` | {self.documents} | {self.chunks} | {self.summaries[0]} | {self.summaries[1]}"
-            f" | {self.calls[0]} | {self.calls[1]} | {self.tokens[0]:,} | {self.tokens[1]:,} | {apart(self.tokens)}"
-            f" | {self.cost[0]:.4f} | {self.cost[1]:.4f} | {apart(self.cost)} |"
+            f"| `{self.folder}` | {self.documents} | {self.chunks:,} | {self.summaries[0]} / {self.summaries[1]}"
+            f" | {self.calls[0]} / {self.calls[1]} | {self.tokens[0]:,} | {self.tokens[1]:,} | {self.apart:+.1%}"
+            f" | {self.cost[0]:.4f} / {self.cost[1]:.4f} |"
         )
+
+    @property
+    def apart(self) -> float:
+        return self.tokens[0] / self.tokens[1] - 1
 
 
 HEAD = (
-    "| folder | documents | chunks | summaries expected | built | calls expected | made | tokens expected | billed"
-    " | apart | dollars expected | booked | apart |\n|" + " --- |" * 13
+    "| folder | documents | chunks | summaries expected / built | calls expected / made | tokens expected | billed"
+    " | apart | dollars expected / booked |\n|" + " --- |" * 9
 )
 
 
@@ -88,16 +91,18 @@ def rows(corpus: str, file_name: str) -> Iterator[dict[str, Any]]:
     yield from map(json.loads, unpack(path.read_bytes()).decode().splitlines())
 
 
-def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folder) -> Outcome:
+def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folder, refine: str) -> Outcome:
     dataset = folder.name.replace("/", "_")
     documents = [{"text": source.markdown, "source": source.path} for source in folder.sources]
-    expected = client.estimate(dataset, documents=documents)
+    expected = client.estimate(dataset, documents=documents, refine=refine)
     before = provider.stats()
     jobs = [
-        client.ingest(dataset, "file.md", source.markdown.encode(), source=source.path, build_tree="false")["job_id"]
+        client.ingest(
+            dataset, "file.md", source.markdown.encode(), source=source.path, build_tree="false", refine=refine
+        )
         for source in folder.sources
     ]
-    usages = [ended(client, job) for job in jobs]
+    usages = [ended(client, job["job_id"]) for job in jobs]
     build = client.rebuild(dataset)["job_id"]
     usages.append(ended(client, build))
     after = provider.stats()
@@ -116,6 +121,15 @@ def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folde
     )
 
 
+def summary(outcomes: Sequence[Outcome]) -> str:
+    apart = [abs(outcome.apart) for outcome in outcomes]
+    expected, billed = (sum(outcome.tokens[side] for outcome in outcomes) for side in (0, 1))
+    return (
+        f"{len(outcomes)} folders: tokens at most {max(apart):.1%} apart, the median {median(apart):.1%}, all together"
+        f" {expected / billed - 1:+.1%}"
+    )
+
+
 def ended(client: ServiceClient, job_id: str) -> dict[str, Any]:
     job = client.wait_for(job_id)
     assert job["status"] == "succeeded", job["error"]
@@ -126,7 +140,9 @@ def ended(client: ServiceClient, job_id: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="*", help="names as the table shows them; left out: all of a middling size")
-    wanted = parser.parse_args().folder
+    parser.add_argument("--refine", choices=("off", "heuristic", "llm"), default="llm")
+    arguments = parser.parse_args()
+    wanted = arguments.folder
     try:
         chosen = [
             folder
@@ -144,8 +160,11 @@ def main() -> None:
         }
         with served(Path(place), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
             print(HEAD)
+            outcomes = []
             for folder in chosen:
-                print(measured(client, provider, folder), flush=True)
+                outcomes.append(measured(client, provider, folder, arguments.refine))
+                print(outcomes[-1], flush=True)
+    print(summary(outcomes))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import httpx2
 
-from constants.models import ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
+from constants.models import Alias, ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
 from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
@@ -99,26 +99,32 @@ class OpenModels:
     def resolve_chat(self, name: str) -> ResolvedModel:
         alias = self.registry.aliases.get(name)
         if alias is not None:
-            note = f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
             enabled(self._chat_spec(alias.model))
-            return ResolvedModel(alias.model, note)
+            return ResolvedModel(alias.model, note_on(alias))
         if name == EXTRACTIVE or enabled(self._chat_spec(name)) is not None:
             return ResolvedModel(name)
         raise UnknownModel(
-            f"There is no model {name!r}: name one of these, or provider/model.",
+            f"There is no chat model {name[:100]!r} here: name one of `details.known`, or provider/model.",
             known=sorted({*self.registry.aliases, *self.registry.chat, EXTRACTIVE}),
         )
 
     def _chat_spec(self, name: str) -> ChatSpec | None:
-        """Of a model in the registry; any other model of a known provider is called with the commonest habits."""
+        """Of a model in the registry; any other model of a known provider is called with the commonest habits, unless
+        it is known to be no chat model."""
         known = self.registry.chat.get(name)
-        if known is not None:
+        if known is not None or name in self.registry.embedders or name in self.registry.rerankers:
             return known
         provider, _, model = name.partition("/")
         return ChatSpec(provider, model) if model and provider in self.access.providers() else None
 
+    def resolve_embedder(self, name: str) -> ResolvedModel:
+        alias = self.registry.aliases.get(name)
+        if alias is None or alias.model in self.registry.chat:
+            return ResolvedModel(name)
+        return ResolvedModel(alias.model, note_on(alias))
+
     async def space(self, name: str | None, errand: Errand) -> EmbeddingSpace:
-        name = name or self.default_embedder(errand)
+        name = self.resolve_embedder(name or self.default_embedder(errand)).name
         if name == LexicalEmbedder.space.name:
             return LexicalEmbedder.space
         if name not in self.measured and self._is_unknown(name):
@@ -155,8 +161,8 @@ class OpenModels:
                 known = EmbedderSpec(provider, model, dimensions=dimensions)
         if known is None:
             raise UnknownModel(
-                f"There is no embedder {name!r} here: name one as provider/model. A server of your own is a provider"
-                " once RAPTOR_PROVIDER_BASE_URLS names it.",
+                f"There is no embedder {name[:100]!r} here: name one of `details.known`, or provider/model. A server of"
+                " the operator's is a provider once RAPTOR_PROVIDER_BASE_URLS names it.",
                 known=sorted({*self.registry.embedders, LexicalEmbedder.space.name}),
             )
         enabled(known)
@@ -242,7 +248,11 @@ class OpenModels:
         if spec is None and model and provider in self.access.base_urls:
             spec = RerankerSpec(provider, model)
         if spec is None:
-            raise UnknownModel(f"There is no reranker {name!r}.", known=sorted(self.registry.rerankers))
+            raise UnknownModel(
+                f"There is no reranker {name[:100]!r} here: name one of `details.known`, or provider/model on a server"
+                " of the operator's.",
+                known=sorted(self.registry.rerankers),
+            )
         enabled(spec)
         access = self.access.open(spec.provider, errand.keys)
         return PaidReranker(
@@ -258,6 +268,10 @@ class OpenModels:
             start=spec.start if spec is not None else 0,
         )
         return Till(self.results, self.limiter, self.retries, self.flights, limits, access.key)
+
+
+def note_on(alias: Alias) -> str:
+    return f"{alias.retired}; {alias.model} takes its place." if alias.retired else ""
 
 
 Spec = TypeVar("Spec", ChatSpec | None, EmbedderSpec, RerankerSpec)

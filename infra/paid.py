@@ -112,10 +112,12 @@ class PaidChat:
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         key = chat_key(self._spec, request)
-        if request.reusable and not request.anew:
+        if request.reusable:
             found = await self._till.results.get(self._errand.tenant, key)
-            if found is not None:
-                return await self._again(request, ChatAnswer(found["text"], found["finish_reason"], Usage()))
+            kept = None if found is None else ChatAnswer(found["text"], found["finish_reason"], Usage())
+            # What an earlier release kept may be of no use by today's rules.
+            if kept is not None and request.usable(kept):
+                return await self._again(request, kept)
         answer, shared = await self._till.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))
         return await self._again(request, answer) if shared else answer
 
@@ -148,11 +150,9 @@ class PaidChat:
         return await self._till.paid("chat", self._spec, expected, self._errand, ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
-        # Only finished answers are given again: what broke off or was refused may come out well the next time.
-        whole = request.reusable and answer.finish_reason == "stop" and bool(answer.text.strip())
         await self._till.results.put(
             self._errand,
-            key if whole else None,
+            key if request.reusable and request.usable(answer) else None,
             stage=request.purpose,
             provider=self.provider,
             model=self.model,
@@ -187,7 +187,9 @@ class PaidChat:
             if streamed.owed:
                 output = estimate_tokens(streamed.text)
                 cost = self._spec.price.of(expected.input_tokens, output, 0)
-                usage = Usage(calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost)
+                usage = Usage(
+                    calls=1, input_tokens=expected.input_tokens, output_tokens=output, cost=cost, counted_here=1
+                )
                 await asyncio.shield(self._book(request, ChatAnswer(streamed.text, "length", usage), None))
 
     async def _opened(self, request: ChatRequest, expected: Usage, streamed: Streamed) -> Opened:

@@ -110,7 +110,13 @@ class PaidResults:
                 "provider": provider,
                 "model": model,
                 "output": json.dumps(output, ensure_ascii=False),
-                "usage": json.dumps({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}),
+                "usage": json.dumps(
+                    {
+                        "input_tokens": usage.input_tokens,
+                        "output_tokens": usage.output_tokens,
+                        "counted_here": usage.counted_here,
+                    }
+                ),
             }
         line = ledger_line(errand, stage, provider, model, usage)
         entry = Entry(result, line, asyncio.get_running_loop().create_future())

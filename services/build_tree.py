@@ -66,7 +66,7 @@ class Debounce:
 @dataclass(frozen=True, slots=True)
 class Build:
     """What stays the same over one build, and the figures that grow with it. `known` are nodes whose text is there
-    already although their level is not committed; `anew` are nodes whose earlier answers were of no use."""
+    already although their level is not committed."""
 
     run: JobRun
     dataset: Dataset
@@ -80,7 +80,6 @@ class Build:
     floors_s: list[float] = field(default_factory=list)
     written_s: dict[int, float] = field(default_factory=dict)
     known: Mapping[UUID, WrittenNode] = field(default_factory=dict)
-    anew: frozenset[UUID] = frozenset()
     degraded: list[UUID] = field(default_factory=list)
 
     async def report(self, level: int, step: str, share: float, **detail: Any) -> None:
@@ -237,11 +236,7 @@ class TreeBuilder:
         writer = LevelWriter(
             summarizer=build.summarizer,
             embedder=build.embedder,
-            load=lambda positions: self._requests(
-                build,
-                below,
-                [(members[position], planned[position].node_id in build.anew) for position in positions],
-            ),
+            load=lambda positions: self._requests(build, below, [members[position] for position in positions]),
             known_vectors=lambda keys: self._known_vectors(build, keys),
             store_vectors=lambda rows: self._store_vectors(build, number, planned, rows),
             progress=LevelProgress(build, number, len(planned)),
@@ -261,13 +256,11 @@ class TreeBuilder:
         path = build.scratch / f"level-{number}.f32"
         return next_level(below, planned, text, path, committed=len(written) == len(planned))
 
-    async def _requests(
-        self, build: Build, below: Level, groups: Sequence[tuple[Positions, bool]]
-    ) -> list[SummaryRequest]:
+    async def _requests(self, build: Build, below: Level, groups: Sequence[Positions]) -> list[SummaryRequest]:
         if below.text is not None:
             texts: Mapping[int, str] = dict(enumerate(summary.text for summary in below.text.summaries))
         else:
-            wanted = {int(row) for rows, _ in groups for row in rows}
+            wanted = {int(row) for rows in groups for row in rows}
             async with self._open(build.run.tenant) as work:
                 stored = await work.trees.leaf_texts([below.node_ids[row] for row in wanted])
             texts = {row: stored[below.node_ids[row]] for row in wanted}
@@ -277,9 +270,8 @@ class TreeBuilder:
                 heading_paths=tuple(below.paths[row] for row in rows),
                 token_budget=build.params.grouping.token_budget,
                 max_tokens=build.params.summary_tokens,
-                anew=anew,
             )
-            for rows, anew in groups
+            for rows in groups
         ]
 
     async def _known_vectors(self, build: Build, keys: Sequence[bytes]) -> Mapping[bytes, FloatArray]:

@@ -108,8 +108,8 @@ class Catalog(Protocol):
         self, dataset_id: str, after: tuple[datetime, str] | None, limit: int
     ) -> list[DocumentEntry]: ...
 
-    async def document(self, doc_id: str, dataset_id: str | None) -> DocumentEntry:
-        """Raises DocumentNotFound, AmbiguousDocument."""
+    async def document(self, doc_id: str, dataset_id: str | None, *, deleted: bool = False) -> DocumentEntry:
+        """`deleted`: one that is softly deleted too. Raises DocumentNotFound, AmbiguousDocument."""
         ...
 
     async def versions(self, dataset_id: str, doc_id: str) -> list[DocumentVersion]: ...

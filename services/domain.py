@@ -42,7 +42,8 @@ class EmbeddingSpace:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What model calls used; `cost` in US dollars. `cache_hits` are results that were there already, and free;
-    `cache_misses` are those that were looked for and had to be made."""
+    `cache_misses` are those that were looked for and had to be made. `counted_here` are calls whose tokens the provider
+    did not tell (Ollama, llama.cpp): `utils/tokens.py` counted them."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -51,6 +52,7 @@ class Usage:
     cache_hits: int = 0
     cost: float = 0.0
     cache_misses: int = 0
+    counted_here: int = 0
 
     @property
     def tokens(self) -> int:
@@ -65,6 +67,7 @@ class Usage:
             self.cache_hits + other.cache_hits,
             self.cost + other.cost,
             self.cache_misses + other.cache_misses,
+            self.counted_here + other.counted_here,
         )
 
     def __sub__(self, other: Usage) -> Usage:
@@ -76,6 +79,7 @@ class Usage:
             self.cache_hits - other.cache_hits,
             self.cost - other.cost,
             self.cache_misses - other.cache_misses,
+            self.counted_here - other.counted_here,
         )
 
 

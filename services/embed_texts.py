@@ -28,13 +28,14 @@ class Texts:
 @dataclass(frozen=True, slots=True)
 class EmbeddedTexts:
     """Unit rows in the order of the texts; `truncated` of them were longer than the model reads. `tokens` are the
-    provider's count, or our estimate where it has none."""
+    provider's count, or our estimate where it has none. `warnings` say so where the model that was named is retired."""
 
     vectors: FloatArray
     space: EmbeddingSpace
     truncated: int
     tokens: int
     usage: Usage
+    warnings: tuple[str, ...] = ()
 
 
 class TextEmbedder:
@@ -44,6 +45,7 @@ class TextEmbedder:
     async def embed(self, tenant: TenantId, wanted: Texts) -> EmbeddedTexts:
         """Raises InvalidRequest, UnknownModel, MissingProviderKey, EmbeddingServiceUnavailable."""
         errand = Errand(tenant, keys=wanted.keys)
+        note = self._models.resolve_embedder(wanted.model).note if wanted.model else ""
         space = await self._models.space(wanted.model or None, errand)
         if wanted.dimensions not in (None, space.dimensions):
             raise InvalidRequest(
@@ -61,4 +63,5 @@ class TextEmbedder:
             truncated=sum(len(text) < len(given) for text, given in zip(texts, wanted.texts, strict=True)),
             tokens=found.usage.input_tokens or sum(map(estimate_tokens, texts)),
             usage=found.usage,
+            warnings=(note,) if note else (),
         )

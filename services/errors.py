@@ -88,12 +88,19 @@ class UnknownModel(RaptorError):
     code = "unknown_model"
 
 
+class BaseUrlNotAllowed(RaptorError):
+    """Only the operator sets where calls go (RAPTOR_PROVIDER_BASE_URLS; for a private address also
+    RAPTOR_ALLOW_PRIVATE_PROVIDERS): leave the address out, and name a model of a provider that is set up here."""
+
+    code = "base_url_not_allowed"
+
+
 class RefinementNeedsModel(UnknownModel):
     """`refine=llm` needs a chat model: name one as `summary_llm` and bring its key, or take `refine=heuristic`."""
 
 
 class MissingProviderKey(RaptorError):
-    """The model's provider needs a key: bring one with the request, or ask the operator to configure it."""
+    """The model's provider needs a key: bring one with the request, or ask the operator to set it."""
 
     code = "missing_provider_key"
 

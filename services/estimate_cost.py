@@ -46,7 +46,8 @@ class EstimateRequest:
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """`documents` that were given, `unchanged` of them; `chunks` of the dataset as it will be, `new_chunks` of them to
-    be indexed. `tree` is `unchanged` where the live one stays, `none` where none is wanted."""
+    be indexed. `tree` is `unchanged` where the live one stays, `none` where none is wanted. `warnings` are about names
+    of retired models."""
 
     dataset_exists: bool
     documents: int
@@ -58,6 +59,7 @@ class Estimate:
     tree: Literal["built", "unchanged", "none"]
     levels: Sequence[LevelEstimate]
     lines: Sequence[Line]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,14 @@ class CostEstimator:
             tree="built" if levels else "unchanged" if stays and request.build_tree else "none",
             levels=levels,
             lines=[*refinement_lines(questions, summaries), *embedding, *tree_lines(levels, summaries, terms.terms)],
+            warnings=self._warnings(request, params),
         )
+
+    def _warnings(self, request: EstimateRequest, params: TreeParams) -> list[str]:
+        notes = [self._models.resolve_chat(params.summary_llm).note]
+        if request.embedding_model is not None:
+            notes.append(self._models.resolve_embedder(request.embedding_model).note)
+        return [note for note in notes if note]
 
     def _chunked(self, upload: Upload) -> Chunked:
         text, chunking = self._reader.read(upload.data).text, upload.chunking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from services.cost import Budget, Errand, Keys
@@ -9,7 +10,15 @@ from services.domain import JsonObject, TenantId
 from services.errors import AlreadyRunning
 from services.ports import Models, SecretBox
 from services.store import NewJob, OpenUnitOfWork
-from services.tree_params import TreeParams
+from services.tree_params import AUTO, TreeParams
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """`warnings` say so where the name of the model for the summaries is that of a retired one."""
+
+    job_id: UUID
+    warnings: tuple[str, ...]
 
 
 class Lifecycle:
@@ -39,7 +48,9 @@ class Lifecycle:
             await work.datasets.delete(dataset_id)
             await work.commit()
 
-    async def rebuild(self, tenant: TenantId, dataset_id: str, changes: JsonObject, keys: Keys, budget: Budget) -> UUID:
+    async def rebuild(
+        self, tenant: TenantId, dataset_id: str, changes: JsonObject, keys: Keys, budget: Budget
+    ) -> Rebuild:
         """A build that begins at once; `changes` to the tree's parameters stay with the dataset. Raises
         AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel,
         MissingProviderKey."""
@@ -60,7 +71,8 @@ class Lifecycle:
             sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
             await work.jobs.put_secrets(job_id, sealed)
             await work.commit()
-        return job_id
+        note = self._models.resolve_chat(params.summary_llm).note if params.summary_llm != AUTO else ""
+        return Rebuild(job_id, (note,) if note else ())
 
     async def retry_nodes(self, tenant: TenantId, dataset_id: str, keys: Keys, budget: Budget) -> UUID:
         """A job that has the nodes of the live tree that were written without their model written by it. Raises

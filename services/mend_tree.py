@@ -30,12 +30,12 @@ BESIDE_PARAMS = {"embedder", "engine_version"}
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """The levels of a tree under new ids. `known` are the nodes that keep their text; `anew` were written without their
-    model. What is in neither stands above one that was."""
+    """The levels of a tree under new ids. `known` are the nodes that keep their text; `broken` were written without
+    their model. What is in neither stands above one that was."""
 
     levels: tuple[StoredLevel, ...]
     known: dict[UUID, WrittenNode]
-    anew: frozenset[UUID]
+    broken: frozenset[UUID]
 
 
 class TreeMender:
@@ -77,10 +77,9 @@ class TreeMender:
                 summarizer=self._models.summarizer(params.summary_llm, run.errand),
                 scratch=Path(scratch),
                 known=mending.known,
-                anew=mending.anew,
             )
             top = await self._builder.grow(build)
-        figures = {"mended": len(mending.anew) - len(build.degraded), **build_stats(build, top)}
+        figures = {"mended": len(mending.broken) - len(build.degraded), **build_stats(build, top)}
         await self._publish(run, dataset, live, tree, figures)
 
     async def _open_tree(

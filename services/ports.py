@@ -67,11 +67,16 @@ class Embedder(Protocol):
 # Chat.
 
 
+def finished(answer: ChatAnswer) -> bool:
+    """What broke off or was refused may come out well the next time."""
+    return answer.finish_reason == "stop" and bool(answer.text.strip())
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question to a chat model: `system` instructs, `user` holds the data. `purpose` names the kind of work in the
-    ledger; an answer that was paid for is found again unless it is not `reusable`. Asked `anew`, the answer takes the
-    place of one that was of no use."""
+    ledger; an answer that was paid for is found again unless it is not `reusable`. Only one that is `usable` for who
+    asks is kept: what is of no use is paid, and asked for again the next time."""
 
     purpose: str
     system: str
@@ -80,7 +85,7 @@ class ChatRequest:
     temperature: float = 0.0
     json: bool = False
     reusable: bool = True
-    anew: bool = False
+    usable: Callable[[ChatAnswer], bool] = finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,6 @@ class SummaryRequest:
     heading_paths: tuple[tuple[str, ...], ...]
     token_budget: int
     max_tokens: int
-    # The answer that was paid for before is not wanted again: it was of no use.
-    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,10 @@ class Models(Protocol):
 
     def resolve_chat(self, name: str) -> ResolvedModel:
         """Raises UnknownModel."""
+        ...
+
+    def resolve_embedder(self, name: str) -> ResolvedModel:
+        """Whether there is such a one is for `space` to say."""
         ...
 
     def check(self, name: str, errand: Errand) -> None:

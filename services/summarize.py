@@ -124,7 +124,7 @@ def prompt_of(request: SummaryRequest, texts: Sequence[str], note: str) -> ChatR
         system=instructions(request.max_tokens),
         user="\n\n".join(passages) + note,
         max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
-        anew=request.anew,
+        usable=lambda answer: is_summary(answer, request),
     )
 
 
@@ -152,6 +152,14 @@ def fitted(texts: tuple[str, ...], token_budget: int) -> list[str]:
 
 def clean(title: str) -> str:
     return re.sub(r'["<>\s]+', " ", title)[:200].strip()
+
+
+def is_summary(answer: ChatAnswer, request: SummaryRequest) -> bool:
+    try:
+        parsed(answer, request)
+    except Unusable:
+        return False
+    return True
 
 
 def parsed(answer: ChatAnswer, request: SummaryRequest) -> tuple[tuple[str, ...], str]:

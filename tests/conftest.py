@@ -40,15 +40,19 @@ def one_thread_a_process() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the embedded server has its files."""
+    return tmp_path_factory.mktemp("postgres")
+
+
+@pytest.fixture(scope="session")
+def server(server_folder: Path) -> Iterator[str]:
     """The URL of a Postgres server, without a database: RAPTOR_TEST_SERVER if it is set, else an embedded one."""
     given = os.environ.get("RAPTOR_TEST_SERVER")
     if given:
         yield given
         return
-    with EmbeddedPostgres(
-        tmp_path_factory.mktemp("postgres"), shared_buffers="64MB", maintenance_work_mem="64MB"
-    ) as at:
+    with EmbeddedPostgres(server_folder, shared_buffers="64MB", maintenance_work_mem="64MB") as at:
         yield at.url
 
 

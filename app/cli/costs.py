@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.using import DatasetId, Key, Url
+from app.cli.using import DatasetId, Key, Refine, Url
 from app.container import retention_of
 from app.database import joined_database
 from app.settings import load_settings
@@ -39,11 +39,17 @@ def estimate(
     build_tree: Annotated[bool, typer.Option(help="With the tree over the dataset.")] = True,
     summary_llm: Annotated[str | None, typer.Option(help="Another model for the summaries.")] = None,
     embedding_model: Annotated[str | None, typer.Option(help="Another model for the vectors.")] = None,
+    refine: Refine = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:
     """Say what an ingest of these files would cost: calls, tokens, money, minutes. Nothing is spent or stored."""
-    options: dict[str, Any] = {"build_tree": build_tree, "summary_llm": summary_llm, "embedding_model": embedding_model}
+    options: dict[str, Any] = {
+        "build_tree": build_tree,
+        "summary_llm": summary_llm,
+        "embedding_model": embedding_model,
+        "refine": refine,
+    }
     if paths:
         options["documents"] = documents_in(paths)
     with service(load_settings(), url, api_key) as client:
@@ -125,6 +131,8 @@ def counts(used: dict[str, Any]) -> list[str]:
 
 def show_estimate(found: dict[str, Any]) -> None:
     total = found["total"]
+    for warning in found["warnings"]:
+        console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
     given = f"{found['documents']} documents ({found['unchanged']} unchanged), " if found["documents"] else ""
     console.print(f"{given}{found['chunks']} chunks, {found['new_chunks']} of them to be indexed.", highlight=False)
     levels = ", ".join(f"{level['summaries']} at level {level['level']}" for level in found["levels"])

@@ -25,6 +25,7 @@ def ingest_with_progress(
     *,
     build_tree: bool,
     tags: Sequence[str],
+    refine: str | None = None,
     max_cost: float | None = None,
 ) -> bool:
     """Sends the files, waits for their jobs and says what became of them; False if anything was refused or failed."""
@@ -46,6 +47,7 @@ def ingest_with_progress(
                         source=name,
                         build_tree="true" if build_tree else "false",
                         tags=tags,
+                        refine=refine,
                         max_cost=None if max_cost is None else str(max_cost),
                     )
                 except (ServiceError, OSError) as error:

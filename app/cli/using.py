@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,13 @@ Url = Annotated[
 Key = Annotated[
     str | None, typer.Option("--api-key", envvar="RAPTOR_API_KEY", help="A key of that service.", show_envvar=True)
 ]
+Refine = Annotated[
+    Literal["off", "heuristic", "llm"] | None,
+    typer.Option(
+        help="Leave noise out of the passages: not, by patterns, or as the chat model says too. By default as the"
+        " service is set: llm where the chat model has a key."
+    ),
+]
 DatasetId = Annotated[str, typer.Option("--dataset", "-d", help="The dataset.")]
 
 
@@ -40,6 +47,7 @@ def ingest(
     dataset: DatasetId = "default",
     build_tree: Annotated[bool, typer.Option(help="Build the tree over the dataset.")] = True,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for each document; may be repeated.")] = None,
+    refine: Refine = None,
     max_cost: Annotated[
         float | None, typer.Option(help="US dollars that each file's indexing and tree may take.")
     ] = None,
@@ -56,7 +64,7 @@ def ingest(
         raise typer.BadParameter("There is no .md or .markdown file in there.", param_hint="PATHS")
     with service(load_settings(), url, api_key) as client:
         done = ingest_with_progress(
-            client, console, dataset, files, build_tree=build_tree, tags=tag or [], max_cost=max_cost
+            client, console, dataset, files, build_tree=build_tree, tags=tag or [], refine=refine, max_cost=max_cost
         )
     raise typer.Exit(0 if done else 1)
 

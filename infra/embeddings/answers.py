@@ -1,4 +1,4 @@
-"""What an embedding provider's answer has to be before anything of it is stored."""
+"""What an embedding provider's answer has to be before anything of it is stored, and what it is booked with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from constants.models import Price
 from infra.providers.failures import bad_answer
+from services.domain import Usage
 from services.ports import FloatArray
+from utils.tokens import estimate_tokens
 
 
 def checked_vectors(
@@ -34,3 +37,10 @@ def checked_vectors(
         raise bad_answer(provider, model, "a vector without a direction")
     unit: FloatArray = (vectors / norms).astype(np.float32)
     return unit
+
+
+def embedding_usage(said: int, texts: Sequence[str], price: Price) -> Usage:
+    """Of one request: the tokens that the provider said, or where it said none (0) those that are counted here."""
+    tokens = said or sum(map(estimate_tokens, texts))
+    cost = price.of(tokens, 0, 0)
+    return Usage(calls=1, input_tokens=tokens, cost=cost, counted_here=0 if said else 1)

@@ -9,11 +9,12 @@ import httpx2
 import openai
 
 from constants.models import EmbedderSpec
-from infra.embeddings.answers import checked_vectors
+from infra.embeddings.answers import checked_vectors, embedding_usage
 from infra.embeddings.batching import request_batches, single_units
 from infra.llm.openai_compatible import typed
 from infra.providers.access import Access
 from infra.providers.failures import bad_answer
+from infra.providers.usage import told
 from services.domain import EmbeddingSpace, Usage
 from services.ports import EmbeddingUnit, FloatArray
 from utils.tokens import estimate_tokens, truncate_to_tokens
@@ -54,5 +55,5 @@ class OpenAICompatibleEmbedder:
         if any(not isinstance(vector, list) for _, vector in rows):
             raise bad_answer(self.spec.provider, self.spec.model, "vectors in another encoding")
         vectors = checked_vectors(rows, len(texts), self.spec.dimensions, self.spec.provider, self.spec.model)
-        tokens = answer.usage.prompt_tokens if answer.usage is not None else sum(map(estimate_tokens, texts))
-        return vectors, Usage(calls=1, input_tokens=tokens, cost=self.spec.price.of(tokens, 0, 0))
+        said = told(answer.usage, "prompt_tokens") or told(answer.usage, "total_tokens")
+        return vectors, embedding_usage(said, texts, self.spec.price)

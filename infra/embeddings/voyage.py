@@ -14,12 +14,13 @@ import voyageai.error
 from voyageai.api_resources import ContextualizedEmbedding
 
 from constants.models import EmbedderSpec
-from infra.embeddings.answers import checked_vectors
+from infra.embeddings.answers import checked_vectors, embedding_usage
 from infra.embeddings.batching import window_units
 from infra.limiter import heard
 from infra.providers.access import Access
 from infra.providers.failures import bad_answer, failure, unreachable
 from infra.providers.http import LARGEST_ANSWER_BYTES
+from infra.providers.usage import told
 from services.domain import EmbeddingSpace, Usage
 from services.errors import ProviderError
 from services.ports import EmbeddingUnit, FloatArray
@@ -94,13 +95,13 @@ class VoyageContextualEmbedder:
         try:
             answer = await self._answer(documents, kind)
             rows = numbered(answer.data, documents)
-            tokens = int(answer.usage.total_tokens)
+            said = told(getattr(answer, "usage", None), "total_tokens")
         except Exception as error:
             # The SDK takes some errors for answers and then fails on what they lack.
             raise self._typed(error) from None
-        count = sum(len(document) for document in documents)
-        vectors = checked_vectors(rows, count, self.spec.dimensions, self.spec.provider, self.spec.model)
-        return vectors, Usage(calls=1, input_tokens=tokens, cost=self.spec.price.of(tokens, 0, 0))
+        texts = [text for document in documents for text in document]
+        vectors = checked_vectors(rows, len(texts), self.spec.dimensions, self.spec.provider, self.spec.model)
+        return vectors, embedding_usage(said, texts, self.spec.price)
 
     async def _answer(self, documents: Sequence[Sequence[str]], kind: Literal["document", "query"]) -> Any:
         async with session() as opened:

@@ -25,8 +25,8 @@ status, insufficient_quota, unsupported_parameter, context_length_exceeded, mode
 content_filter_prompt; refuse_connection, reset, hang, hang_midway, slow, late_success, truncated_json, invalid_json,
 html, wrong_content_type, huge_body, gzip_bomb; fewer, more, reordered, reordered_wrong_index, duplicate_index,
 wrong_dimension, nan, inf, zero, 1e39; empty, whitespace, refusal, refusal_in_text, length, repetition,
-longer_than_input, invented, echo_injection, content_filter, content_not_json, drop_everything; huge_usage, no_usage;
-limits.
+longer_than_input, invented, echo_injection, content_filter, content_not_json, drop_everything; huge_usage, no_usage,
+zero_usage; limits.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ KINDS: Mapping[str, Kind] = {
     # The bill.
     "huge_usage": _kind("usage", _ANY, "factor", usable=True),
     "no_usage": _kind("usage", _ANY, usable=True),
+    "zero_usage": _kind("usage", _ANY, usable=True),
     # Not a fault of single calls: other limits, from now on.
     "limits": _kind("limits", _ANY, "rpm", "tpm", "concurrency", "window_s"),
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from infra.fake_provider.calls import Call
 from infra.fake_provider.faults import FaultRule
@@ -11,22 +11,23 @@ from infra.fake_provider.faults import FaultRule
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens; `reasoning` is a part of `completion`. Not `reported`: the answer is silent about them."""
+    """Tokens; `reasoning` is a part of `completion`. Not `reported`: the answer is silent about them, or says 0."""
 
     prompt: int
     completion: int = 0
     reasoning: int = 0
-    reported: bool = True
+    reported: bool | Literal["as 0"] = True
 
     def of_chat(self) -> dict[str, Any]:
         if not self.reported:
             return {}
+        prompt, completion, reasoning = self._said(self.prompt, self.completion, self.reasoning)
         usage = {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": self.completion,
-            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
             "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+            "completion_tokens_details": {"reasoning_tokens": reasoning},
         }
         return {"usage": usage}
 
@@ -34,8 +35,12 @@ class Usage:
         """For embeddings and rerankings. Voyage counts all tokens together; Cohere bills searches."""
         if not self.reported or (call.dialect == "cohere" and call.endpoint == "rerank"):
             return {}
-        prompt = {} if call.dialect == "voyage" else {"prompt_tokens": self.prompt}
-        return {"usage": {**prompt, "total_tokens": self.prompt}}
+        (said,) = self._said(self.prompt)
+        prompt = {} if call.dialect == "voyage" else {"prompt_tokens": said}
+        return {"usage": {**prompt, "total_tokens": said}}
+
+    def _said(self, *tokens: int) -> tuple[int, ...]:
+        return tokens if self.reported is True else (0,) * len(tokens)
 
 
 def billed(usage: Usage, rule: FaultRule | None) -> Usage:
@@ -43,6 +48,6 @@ def billed(usage: Usage, rule: FaultRule | None) -> Usage:
     if rule is not None and rule.kind == "huge_usage":
         factor = rule.factor
         return Usage(usage.prompt * factor, usage.completion * factor, usage.reasoning * factor)
-    if rule is not None and rule.kind == "no_usage":
-        return Usage(usage.prompt, usage.completion, usage.reasoning, reported=False)
+    if rule is not None and rule.kind in ("no_usage", "zero_usage"):
+        return replace(usage, reported=False if rule.kind == "no_usage" else "as 0")
     return usage

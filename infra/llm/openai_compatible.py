@@ -15,6 +15,7 @@ from openai.types.chat import ChatCompletion
 from constants.models import ChatSpec
 from infra.providers.access import Access
 from infra.providers.failures import bad_answer, failure, told_by, unreachable
+from infra.providers.usage import told
 from services.domain import Usage
 from services.errors import ProviderError
 from services.ports import ChatAnswer, ChatRequest
@@ -59,7 +60,8 @@ class OpenAICompatibleChat:
         text = choice.message.content or ""
         refusal = getattr(choice.message, "refusal", None) or choice.finish_reason == "content_filter"
         reason = "content_filter" if refusal else choice.finish_reason
-        return ChatAnswer(text, REASONS.get(reason, "stop"), self._usage(completion.usage))
+        written = text or getattr(choice.message, "refusal", None) or ""
+        return ChatAnswer(text, REASONS.get(reason, "stop"), self._usage(completion.usage, request, written))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatAnswer, None]:
         stream = await self._sent(request, stream=True)
@@ -82,7 +84,7 @@ class OpenAICompatibleChat:
             # Some servers close the connection properly when they break off, which no transport notices.
             raise bad_answer(self.provider, self.model, "a stream that ends before the answer does")
         reason = "refused" if refused else REASONS.get(finish, "stop")
-        yield ChatAnswer(text, reason, self._usage(usage) if usage else self._reckoned(request, text))
+        yield ChatAnswer(text, reason, self._usage(usage, request, text))
 
     async def _sent(self, request: ChatRequest, *, stream: bool) -> Any:
         for last in (*[False] * len(OPTIONAL), True):
@@ -125,19 +127,24 @@ class OpenAICompatibleChat:
             body.pop(name, None)
         return body
 
-    def _usage(self, usage: Any) -> Usage:
-        if usage is None:
-            return Usage(calls=1)
+    def _usage(self, usage: Any, request: ChatRequest, text: str) -> Usage:
+        """What the provider says; what it keeps to itself, or tells as 0 though there was text, is counted here:
+        local servers leave `usage` out, or tell 0 tokens of a prompt that they have in their cache."""
         details = getattr(usage, "prompt_tokens_details", None)
-        cached = getattr(details, "cached_tokens", None) or getattr(usage, "prompt_cache_hit_tokens", None) or 0
-        prompt, output = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        cost = self._spec.price.of(prompt, output, min(cached, prompt))
-        return Usage(calls=1, input_tokens=prompt, output_tokens=output, cached_tokens=cached, cost=cost)
-
-    def _reckoned(self, request: ChatRequest, text: str) -> Usage:
-        """By our own count, where the provider keeps its own to itself."""
-        prompt, output = estimate_tokens(request.system) + estimate_tokens(request.user), estimate_tokens(text)
-        return Usage(calls=1, input_tokens=prompt, output_tokens=output, cost=self._spec.price.of(prompt, output, 0))
+        cached = told(details, "cached_tokens") or told(usage, "prompt_cache_hit_tokens")
+        prompt, output = told(usage, "prompt_tokens"), told(usage, "completion_tokens")
+        untold = not prompt or (not output and bool(text))
+        prompt = prompt or estimate_tokens(request.system) + estimate_tokens(request.user)
+        output = output or estimate_tokens(text)
+        cached = min(cached, prompt)
+        return Usage(
+            calls=1,
+            input_tokens=prompt,
+            output_tokens=output,
+            cached_tokens=cached,
+            cost=self._spec.price.of(prompt, output, cached),
+            counted_here=int(untold),
+        )
 
     def _typed(self, error: Exception) -> ProviderError:
         return typed(error, self.provider, self.model, self._key)

@@ -238,8 +238,19 @@ def server_settings() -> dict[str, str]:
         "full_page_writes": "on",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # Details of an error quote rows, that is, the users' documents.
+        # A failed statement would stand in the log with its text and its parameters, and the error's own message
+        # quotes the value that was wrong: users' documents, and a key, should one ever be in a statement. The service
+        # hears every error of its statements and logs them itself; the server's log is for the server.
+        "log_min_messages": "log",
+        "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+        "log_statement": "none",
+        "log_min_duration_statement": "-1",
+        "log_min_duration_sample": "-1",
+        "log_transaction_sample_rate": "0",
+        "log_lock_waits": "off",
         # A tree's vectors and their index are written in one burst; at the default of 1 GB that is a
         # checkpoint after the other. Recovery after a crash replays about this much at most.
         "max_wal_size": "2GB",

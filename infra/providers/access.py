@@ -55,13 +55,16 @@ class ProviderAccess:
         base_url = self.base_urls.get(provider) or (spec.base_url if spec is not None else "")
         if not base_url and not (spec is not None and self.override):
             raise UnknownModel(
-                f"There is no provider {provider!r} with a base URL here.", known=sorted(self.providers())
+                f"{provider!r} has no base URL here: have the operator set it in RAPTOR_PROVIDER_BASE_URLS, or name a"
+                " model of another provider.",
+                known=sorted(self.providers()),
             )
         key = keys.get(provider) or self.operator_keys.get(provider) or ("" if spec is not None else NO_KEY)
         if not key:
+            byok = spec.byok if spec is not None else ""
             raise MissingProviderKey(
-                f"{provider} needs a key: bring one as `{spec.byok if spec else ''}`, or set"
-                f" RAPTOR_{provider.upper()}_API_KEY.",
+                f"{provider} needs a key: bring one as the field `{byok}` or the header"
+                f" X-{byok.replace('_', '-').title()}, or have the operator set RAPTOR_{provider.upper()}_API_KEY.",
                 provider=provider,
             )
         rerank_url = spec.rerank_url if spec is not None else ""
@@ -82,8 +85,14 @@ def checked_base_url(url: str, *, allow_private: bool) -> str:
     """Raises BaseUrlNotAllowed for what is no URL, carries credentials, is not encrypted on its way through a network,
     or leads to a private address where that was not allowed."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise BaseUrlNotAllowed(f"{url!r} is no base URL: https://host/path, without a user, a query or a fragment")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        # Not repeated: what stands there is mostly a key.
+        raise BaseUrlNotAllowed(
+            f"the base URL on {parts.hostname!r} has a user, a query or a fragment: give https://host/path alone, and"
+            " the key by itself"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BaseUrlNotAllowed(f"{url!r} is no base URL: https://host/path")
     private = leads_to_private(parts.hostname)
     if private and not allow_private:
         raise BaseUrlNotAllowed(

@@ -49,9 +49,10 @@ class HttpReranker:
                 raise ValueError("a score that is no number")
         except (KeyError, TypeError, ValueError):
             raise bad_answer(provider, model, "scores for other texts than were sent") from None
-        tokens = self.tokens(answer) or sum(map(estimate_tokens, texts)) + len(texts) * estimate_tokens(query)
+        said = self.tokens(answer)
+        tokens = said or sum(map(estimate_tokens, texts)) + len(texts) * estimate_tokens(query)
         cost = self.spec.price.of(tokens, 0, 0) + self.spec.price.search
-        return Reranked(ordered, Usage(calls=1, input_tokens=tokens, cost=cost))
+        return Reranked(ordered, Usage(calls=1, input_tokens=tokens, cost=cost, counted_here=0 if said else 1))
 
     def body(self, query: str, texts: Sequence[str]) -> dict[str, Any]:
         return {"model": self.spec.model, "query": query, "documents": list(texts), "top_n": len(texts)}

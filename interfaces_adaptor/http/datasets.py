@@ -11,7 +11,7 @@ from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, Tena
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
-from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RetryNodesBody
+from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
 from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
 from services.cost import Budget
 
@@ -40,7 +40,10 @@ async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf
 
 
 @router.post(
-    "/datasets/{dataset_id}/rebuild", status_code=202, response_model=Answer[JobStarted], summary="Build the tree anew"
+    "/datasets/{dataset_id}/rebuild",
+    status_code=202,
+    response_model=Answer[RebuildStarted],
+    summary="Build the tree anew",
 )
 async def rebuild(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None
@@ -50,8 +53,10 @@ async def rebuild(
     body = body or RebuildBody()
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
-    job_id = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
-    return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
+    begun = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
+    return Answer(
+        code=202, data=RebuildStarted(job_id=begun.job_id, dataset_id=dataset_id, warnings=list(begun.warnings))
+    )
 
 
 @router.post(

@@ -81,9 +81,9 @@ async def delete_document(
     hard: Annotated[bool, Query(description="Erase text, chunks, vectors and the summaries made from them.")] = False,
 ) -> Any:
     """The document, and every summary that its text went into, are gone from retrieval when this answers; the job
-    makes the tree anew."""
+    makes the tree anew. What was deleted without `hard` can still be erased with it."""
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        entry = await work.catalog.document(doc_id, dataset_id)
+        entry = await work.catalog.document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
     job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
     return Answer(data=JobStarted(job_id=job_id, dataset_id=found_in))

@@ -39,6 +39,7 @@ async def create_embeddings(request: Request, services: ServicesOf, tenant: Tena
             prompt_tokens=embedded.tokens, total_tokens=embedded.tokens, cost=round(embedded.usage.cost, 9)
         ),
         truncated=embedded.truncated,
+        warnings=list(embedded.warnings),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from services.errors import FileTooLarge, InvalidRequest, NotFound, RaptorError
+from services.errors import BaseUrlNotAllowed, FileTooLarge, InvalidRequest, NotFound, RaptorError
 
 logger = logging.getLogger(__name__)
 
 STATUS: dict[str, int] = {
     "ambiguous_document": 409,
     "already_running": 409,
+    "base_url_not_allowed": 422,
     "budget_exceeded": 402,
     "cancelled": 409,
     "concurrent_change": 409,
@@ -58,6 +60,10 @@ STATUS: dict[str, int] = {
     "version_conflict": 409,
 }
 
+# What a request that wants to say where calls go calls the address.
+ADDRESS = re.compile(r"base[_-]?url|api[_-]?base|endpoint", re.IGNORECASE)
+FIELDS_TOLD = 3
+
 # What Starlette and FastAPI raise by themselves.
 CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "file_too_large"}
 RETRY_AFTER_S = {503: "5"}
@@ -80,7 +86,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(InvalidRequest.code, InvalidRequest().message, {"fields": fields_of(error.errors())}, 422)
+        fields = fields_of(error.errors())
+        if any(ADDRESS.search(entry["field"]) for entry in fields):
+            refused = BaseUrlNotAllowed(fields=fields)
+            return error_response(refused.code, refused.message, refused.details, STATUS[refused.code])
+        problems = "; ".join(f"`{entry['field']}`: {entry['problem']}" for entry in fields[:FIELDS_TOLD])
+        message = f"The request does not have the form that this endpoint takes. {problems}."
+        return error_response(InvalidRequest.code, message, {"fields": fields}, 422)
 
     @app.exception_handler(HTTPException)
     async def plain(_request: Request, error: HTTPException) -> JSONResponse:
@@ -96,9 +108,18 @@ def install(app: FastAPI) -> None:
         return error_response(RaptorError.code, RaptorError().message, {}, 500)
 
 
+PROBLEMS = {
+    "extra_forbidden": "There is no such field here, leave it out or correct its name",
+    "none_required": "This is not possible yet, leave it out",
+}
+
+
 def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
     """Where and what, never the input: the framework's own answer would repeat a key that somebody brought."""
     return [
-        {"field": ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]), "problem": error["msg"]}
+        {
+            "field": (".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]))[:200],
+            "problem": PROBLEMS.get(error["type"], error["msg"]),
+        }
         for error in errors
     ]

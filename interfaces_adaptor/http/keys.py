@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, SecretStr
 
 from services.cost import Keys
-from services.errors import InvalidRequest
+from services.errors import BaseUrlNotAllowed, InvalidRequest
 
 # The contract's names; the header is `X-BYOK-` and the rest with dashes.
 FIELDS = {
@@ -22,7 +22,9 @@ FIELDS = {
     "byok_deepseek_api_key": "deepseek",
 }
 HEADERS = {f"x-{field.replace('_', '-')}": provider for field, provider in FIELDS.items()}
-KEY = re.compile(r"[\x21-\x7e]{1,1000}\Z")
+KEY = re.compile(r"[\x21-\x7e]+\Z")
+LONGEST_KEY = 1_000
+ADDRESS = re.compile(r"url|base|endpoint")
 
 
 class ByokFields(BaseModel):
@@ -39,8 +41,16 @@ class ByokFields(BaseModel):
 
 
 def keys_of(request: Request, body: ByokFields | None = None) -> Keys:
-    """Raises InvalidRequest for an empty key, one with other than printable ASCII, or two for one provider."""
+    """Raises InvalidRequest for an empty key, one with other than printable ASCII, two for one provider, or a header
+    that brings none that is known: the work would go on somebody else's. BaseUrlNotAllowed for an address."""
     given: dict[str, str] = {}
+    for header in request.headers:
+        if header.startswith("x-byok-") and header not in HEADERS:
+            if ADDRESS.search(header):
+                raise BaseUrlNotAllowed(field=header[:200])
+            raise InvalidRequest(
+                f"No key is brought by the header {header[:100]}: take one of {', '.join(HEADERS)}.", field=header[:200]
+            )
     for field, provider in FIELDS.items():
         secret = getattr(body, field) if body is not None else None
         if secret is not None:
@@ -64,8 +74,14 @@ async def no_empty_keys(request: Request) -> None:
 def checked(name: str, value: str) -> str:
     """The message never repeats the key."""
     value = value.strip(" \t")
+    if not value:
+        raise InvalidRequest(f"`{name}` is empty: send the key, or leave it out to use the service's own.", field=name)
+    if len(value) > LONGEST_KEY:
+        raise InvalidRequest(f"`{name}` is no key: it has more than {LONGEST_KEY:,} characters.", field=name)
     if not KEY.match(value):
         raise InvalidRequest(
-            f"`{name}` is no key: it is empty, too long, or holds characters that no key has.", field=name
+            f"`{name}` is no key: it holds a space, a line break, a control character or one that is not ASCII. Copy"
+            " the key once more, without what stands around it.",
+            field=name,
         )
     return value

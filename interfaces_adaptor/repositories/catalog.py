@@ -27,7 +27,7 @@ DOCUMENT = """
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
         order by v.number desc limit 1
     ) v on true
-    where d.tenant_id = :tenant and d.deleted_at is null
+    where d.tenant_id = :tenant and (d.deleted_at is null or :deleted)
 """
 
 # Counts and states of a dataset, in one statement so that they belong together.
@@ -143,16 +143,18 @@ class SqlCatalog(TenantRows):
             " order by d.created_at, d.doc_id limit :limit",
             dataset=dataset_id,
             limit=limit,
+            deleted=False,
             **values,
         )
         return [entry_from(row) for row in rows]
 
-    async def document(self, doc_id: str, dataset_id: str | None) -> DocumentEntry:
+    async def document(self, doc_id: str, dataset_id: str | None, *, deleted: bool = False) -> DocumentEntry:
         rows = await self.all(
             f"{DOCUMENT.format(text=', d.text')} and d.doc_id = :doc"
             " and (cast(:dataset as text) is null or d.dataset_id = :dataset) order by d.dataset_id limit 2",
             doc=doc_id,
             dataset=dataset_id,
+            deleted=deleted,
         )
         if not rows:
             raise DocumentNotFound(doc_id=doc_id)

@@ -25,7 +25,7 @@ from services.chunking.noise import noise
 from services.chunking.splitting import Atom
 from services.domain import ChunkingParams
 from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderRateLimited, ProviderUnusable
-from services.ports import ChatModel, ChatRequest
+from services.ports import ChatAnswer, ChatModel, ChatRequest
 from utils.batching import windows
 from utils.concurrency import together
 from utils.tokens import estimate_tokens
@@ -164,10 +164,7 @@ async def asked(model: ChatModel, pieces: Sequence[Piece]) -> Edits | None:
     """What is to be done in one window; None where the model did not say it in two attempts."""
     for note in ("", INSIST):
         try:
-            answer = await model.complete(question(pieces, note))
-            if answer.finish_reason != "stop":
-                raise Unusable("The answer broke off or was refused.")
-            return allowed(decisions(answer.text, len(pieces)), pieces)
+            return decided(await model.complete(question(pieces, note)), pieces)
         except Unusable as error:
             logger.info("a refinement is of no use", extra={"error": error.as_json()})
         except FINAL:
@@ -191,7 +188,23 @@ def question(pieces: Sequence[Piece], note: str) -> ChatRequest:
         user="\n".join(shown) + note,
         max_tokens=100 + 6 * len(pieces),
         json=True,
+        usable=lambda answer: is_decision(answer, pieces),
     )
+
+
+def is_decision(answer: ChatAnswer, pieces: Sequence[Piece]) -> bool:
+    try:
+        decided(answer, pieces)
+    except Unusable:
+        return False
+    return True
+
+
+def decided(answer: ChatAnswer, pieces: Sequence[Piece]) -> Edits:
+    """What an answer says is to be done. Raises Unusable."""
+    if answer.finish_reason != "stop":
+        raise Unusable("The answer broke off or was refused.")
+    return allowed(decisions(answer.text, len(pieces)), pieces)
 
 
 def decisions(answer: str, count: int) -> Decisions:

@@ -263,6 +263,47 @@ def test_a_server_that_cannot_start_shows_its_log_and_leaves_nothing(data_dir: P
         assert notes(address.url) == []
 
 
+BAIT = "a-key-in-a-statement"
+# Each fails and carries the key in another place: a parameter, the text, a row that the error's details would quote.
+CARRIERS = (
+    ("select cast(cast(%s as text) as integer)", (BAIT,)),
+    (f"select '{BAIT}'::integer", ()),
+    ("insert into kept values (%s), (%s)", (BAIT, BAIT)),
+    ("select pg_sleep(0.01), %s / 0", (1,)),
+)
+TALKATIVE = {
+    "log_min_messages": "error",
+    "log_min_error_statement": "error",
+    "log_error_verbosity": "default",
+    "log_parameter_max_length_on_error": "-1",
+}
+
+
+def test_a_statement_that_fails_with_a_key_in_it_is_not_in_the_log(data_dir: Path) -> None:
+    log = data_dir / "postgres.log"
+    with EmbeddedPostgres(data_dir) as address:
+        with psycopg.connect(address.url, autocommit=True) as connection:
+            connection.execute("create table kept (value text primary key)")
+            fail_on_purpose(connection)
+            connection.execute("select %s, pg_sleep(0.2)", (BAIT,))
+        assert "ready to accept connections" in log.read_text()
+        assert BAIT not in log.read_text()
+        assert "ERROR" not in log.read_text()
+        # So that it is seen that these statements could be there.
+        with psycopg.connect(address.url, autocommit=True) as connection:
+            for name, value in TALKATIVE.items():
+                connection.execute(f"set {name} = '{value}'")
+            fail_on_purpose(connection)
+        assert log.read_text().count("ERROR") == len(CARRIERS)
+        assert log.read_text().count(BAIT) > len(CARRIERS)
+
+
+def fail_on_purpose(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    for statement, values in CARRIERS:
+        with pytest.raises(psycopg.Error):
+            connection.execute(statement.encode(), values)
+
+
 def test_a_long_log_is_put_aside(data_dir: Path) -> None:
     log = data_dir / "postgres.log"
     log.write_bytes(b"x" * (9 * 2**20))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
-from tests.client import ApiClient
+from tests.client import ApiClient, error_of
 from tests.factories import TOPICS, handbook, page
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -179,23 +180,51 @@ async def test_deleted_text_is_gone_when_the_delete_is_answered(api: ApiClient) 
 
 
 async def test_a_hard_delete_leaves_no_word_of_the_document(api: ApiClient, database_url: str) -> None:
-    import asyncpg
-
     await library(api)
     await api.delete("/v1/documents/bees?hard=true")
+    assert await words_left("honey", database_url) == {}
 
+
+@pytest.mark.parametrize("where", ["", "&dataset_id=ds"])
+async def test_what_was_deleted_softly_can_be_erased_later(api: ApiClient, database_url: str, where: str) -> None:
+    await library(api)
+    softly = await api.delete(f"/v1/documents/bees?hard=false{where}")
+    await api.finished(softly.json()["data"]["job_id"])
+    assert set(await words_left("honey", database_url)) >= {"documents", "chunks"}
+    again = await api.delete(f"/v1/documents/bees?hard=false{where}")
+    assert error_of(again) == (404, "document_not_found")
+
+    erased = await api.delete(f"/v1/documents/bees?hard=true{where}")
+    assert (erased.status_code, erased.json()["data"]["dataset_id"]) == (200, "ds")
+    assert await words_left("honey", database_url) == {}
+    assert (await api.finished(erased.json()["data"]["job_id"]))["status"] == "succeeded"
+    assert error_of(await api.delete(f"/v1/documents/bees?hard=true{where}")) == (404, "document_not_found")
+    assert (await api.retrieve("anything", mode="leaves"))["results"]
+
+
+async def test_an_erasure_asks_which_dataset_where_two_had_the_document(api: ApiClient, database_url: str) -> None:
+    """Also where one of them has deleted it softly: what is erased does not come back."""
+    for dataset in ("one", "two"):
+        await api.ingest(page("bees"), doc_id="bees", dataset=dataset)
+    await api.delete("/v1/documents/bees?dataset_id=one")
+    assert error_of(await api.delete("/v1/documents/bees?hard=true")) == (409, "ambiguous_document")
+    assert (await api.delete("/v1/documents/bees?hard=true&dataset_id=one")).status_code == 200
+    assert (await api.get("/v1/documents/bees")).json()["data"]["dataset_id"] == "two"
+    assert (await api.delete("/v1/documents/bees?hard=true")).status_code == 200
+    assert await words_left("honey", database_url) == {}
+
+
+async def words_left(word: str, database_url: str) -> dict[str, int]:
+    """In how many rows of each table that holds text the word still is."""
     connection = await asyncpg.connect(database_url)
     try:
-        for table, column in (
-            ("documents", "text"),
-            ("document_versions", "text"),
-            ("chunks", "text"),
-            ("tree_nodes", "text"),
-        ):
-            query = f"select count(*) from {table} where {column} ilike '%honey%'"
-            assert await connection.fetchval(query) == 0, table
+        found = {
+            table: await connection.fetchval(f"select count(*) from {table} where text ilike $1", f"%{word}%")
+            for table in ("documents", "document_versions", "chunks", "tree_nodes")
+        }
     finally:
         await connection.close()
+    return {table: rows for table, rows in found.items() if rows}
 
 
 async def test_a_deleted_document_can_come_back(api: ApiClient) -> None:

@@ -83,6 +83,35 @@ async def test_the_ledger_is_the_providers_own_count(paid: Container, provider: 
         assert dataset["usage"]["cost"] == pytest.approx(total["cost"], abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["no_usage", "zero_usage"])
+async def test_what_a_provider_does_not_tell_is_counted_booked_and_marked(
+    paid: Container, provider: RunningFakeProvider, kind: str
+) -> None:
+    provider.faults({"kind": kind, "count": None})
+    async with api_client(paid) as api:
+        done = await api.ingest(BOOK)
+        owed = provider.stats()
+        total = (await api.data("/v1/usage"))["total"]
+        assert total["calls"] == owed["calls"]
+        assert total["input_tokens"] + total["output_tokens"] == pytest.approx(owed["tokens"]["total"], rel=0.02)
+        assert total["cost"] > 0
+        usages = [job["usage"] for job in (await api.data("/v1/jobs"))["items"]]
+        assert [usage["counted_here"] for usage in usages] == [usage["calls"] for usage in usages]
+        assert sum(usage["calls"] for usage in usages) == owed["calls"]
+        kept = await column(paid, "select sum((usage->>'counted_here')::int) = count(*) from model_calls")
+        assert kept == [True]
+
+        provider.clear_faults()
+        told = await api.ingest(BOOK.replace("a", "e"), dataset="other")
+        assert (await api.job(told["job_id"]))["usage"]["counted_here"] == 0
+        assert (await api.job(done["job_id"]))["usage"]["counted_here"] > 0
+
+
+async def column(container: Container, statement: str) -> list[Any]:
+    async with container.engine.connect() as connection:
+        return list((await connection.scalars(text(statement))).all())
+
+
 async def test_the_ledger_is_asked_by_time_and_in_pages(paid: Container) -> None:
     async with api_client(paid) as api:
         await api.ingest(BOOK)

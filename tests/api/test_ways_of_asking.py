@@ -58,7 +58,7 @@ async def test_a_digest_keeps_to_the_filters(api: ApiClient) -> None:
 
 
 async def test_a_packed_answer_gives_no_range_twice(api: ApiClient) -> None:
-    await api.ingest(handbook(12), doc_id="one", chunk_size=400, overlap=150)
+    await api.ingest(handbook(12), doc_id="one", chunk_size=400, chunk_overlap=150)
     document = await api.data("/v1/documents/one")
     found = await api.retrieve("honey in the hive", max_tokens=600, top_k=50)
     taken: list[tuple[int, int]] = []
@@ -125,7 +125,7 @@ async def test_as_many_rows_come_back_as_match_whatever_the_words(api: ApiClient
 
 
 async def test_deleted_words_are_gone_from_the_index(api: ApiClient, database_url: str) -> None:
-    await api.ingest(handbook(12), doc_id="book", name="book.md", chunk_size=300, overlap=0)
+    await api.ingest(handbook(12), doc_id="book", name="book.md", chunk_size=300, chunk_overlap=0)
     await api.ingest(RARE, doc_id="archive", name="archive.md")
     connection = await asyncpg.connect(database_url)
     try:

@@ -17,6 +17,7 @@ from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
 from infra.providers.access import Access
 from infra.rerankers import RERANKERS
+from services.domain import Usage
 from services.errors import ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
 from services.ports import ChatAnswer, ChatModel, ChatRequest, Summarizer, SummaryRequest
 from services.summarize import ChatSummarizer
@@ -130,6 +131,37 @@ async def test_a_chat_model_streams_the_same_text_and_ends_with_the_whole(chat: 
     assert isinstance(whole, ChatAnswer)
     assert whole.text == "".join(part for part in parts[:-1] if isinstance(part, str))
     assert whole.text == (await chat.complete(QUESTION)).text
+
+
+# What a provider does not tell of its bill is counted here.
+
+
+@pytest.mark.parametrize("kind", ["no_usage", "zero_usage"])
+async def test_tokens_that_are_not_told_are_counted(
+    chat: ChatModel, embedder: ProviderEmbedder, provider: RunningFakeProvider, kind: str
+) -> None:
+    told = [
+        (await chat.complete(QUESTION)).usage,
+        await streamed_usage(chat),
+        (await embedder.send([TEXTS], "document"))[1],
+    ]
+    provider.faults({"kind": kind, "count": None})
+    untold = [
+        (await chat.complete(QUESTION)).usage,
+        await streamed_usage(chat),
+        (await embedder.send([TEXTS], "document"))[1],
+    ]
+    assert [usage.counted_here for usage in told] == [0, 0, 0]
+    assert [usage.counted_here for usage in untold] == [1, 1, 1]
+    for one, other in zip(told, untold, strict=True):
+        assert other.input_tokens == pytest.approx(one.input_tokens, abs=3)
+        assert other.output_tokens == one.output_tokens
+
+
+async def streamed_usage(chat: ChatModel) -> Usage:
+    last = [part async for part in chat.stream(QUESTION)][-1]
+    assert isinstance(last, ChatAnswer)
+    return last.usage
 
 
 # Errors, the same for all that calls a provider.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from interfaces_adaptor.clients.service_client import ServiceClient
 from tests.e2e.processes import run, serving
 from tests.factories import TOPICS, page
 
@@ -65,6 +66,27 @@ def test_costs_are_told_before_and_after(tmp_path: Path) -> None:
         assert "0 stored answers removed." in purged.stdout
 
 
+def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate(tmp_path: Path) -> None:
+    numbered = [f"{page(topic)}\n\nPage {number} of {len(TOPICS)}" for number, topic in enumerate(TOPICS, 1)]
+    (tmp_path / "one.md").write_text("\n\n".join(numbered))
+    with serving(tmp_path) as (url, _), ServiceClient(url) as client:
+        for mode, dropped in (("off", 0), ("heuristic", len(TOPICS))):
+            sent = run(tmp_path, "ingest", "one.md", "--refine", mode)
+            assert sent.returncode == 0, sent.stderr
+            newest = next(job for job in client.jobs() if job["job_type"] == "ingest")
+            assert (newest["result"]["refinement"]["mode"], newest["result"]["refinement"]["dropped"]) == (
+                mode,
+                dropped,
+            )
+        refused = run(tmp_path, "ingest", "one.md", "--refine", "llm")
+        assert refused.returncode == 1
+        assert "needs a chat model" in " ".join(refused.stdout.split())
+        for mode, stages in (("off", 0), ("llm", 1)):
+            expected = run(tmp_path, "estimate", "one.md", "--summary-llm", "deepseek", "--refine", mode)
+            assert expected.stdout.count("refinement") == stages, expected.stdout
+        assert run(tmp_path, "estimate", "one.md", "--refine", "sometimes").returncode == 2
+
+
 def test_what_is_refused_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     folder = shelf(tmp_path)
     (folder / "empty.md").write_text("   ")
@@ -112,7 +134,6 @@ def test_the_demonstration_runs_from_an_empty_folder(tmp_path: Path) -> None:
 def test_api_and_worker_run_apart_on_one_database(tmp_path: Path, database_url: str) -> None:
     import subprocess
 
-    from interfaces_adaptor.clients.service_client import ServiceClient
     from tests.e2e.processes import RAPTOR, environment
 
     assert run(tmp_path, "migrate", DATABASE_URL=database_url).returncode == 0

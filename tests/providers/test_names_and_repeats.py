@@ -48,6 +48,48 @@ async def test_a_retired_models_name_means_its_successor_and_the_answer_says_so(
     assert "retired" in warning or "not offered" in warning
 
 
+@pytest.mark.usefixtures("running")
+async def test_a_rebuild_and_an_estimate_say_so_too(api: ApiClient) -> None:
+    await api.ingest(TEXT)
+    for body in ({"summary_llm": "deepseek_v3"}, {"tree": {"summary_llm": "deepseek_v3"}}):
+        begun = await api.post("/v1/datasets/ds/rebuild", json=body)
+        told = begun.json()["data"]
+        assert [warning.partition(";")[0] for warning in told["warnings"]] == ["DeepSeek-V3 was retired on 2026-07-24"]
+        await api.finished(told["job_id"])
+        expected = (await api.post("/v1/datasets/ds/estimate", json=body)).json()["data"]
+        assert (expected["warnings"], expected["summary_llm"]) == (told["warnings"], "deepseek/deepseek-v4-flash")
+    # The name stays with the dataset, and so does what is to be said about it.
+    assert (await api.post("/v1/datasets/ds/estimate", json={})).json()["data"]["warnings"] == told["warnings"]
+    for body in ({"summary_llm": "deepseek"}, {"summary_llm": "deepseek/deepseek-v4-flash"}):
+        begun = await api.post("/v1/datasets/ds/rebuild", json=body)
+        assert begun.json()["data"]["warnings"] == []
+        await api.finished(begun.json()["data"]["job_id"])
+        assert (await api.post("/v1/datasets/ds/estimate", json=body)).json()["data"]["warnings"] == []
+
+
+class TestARetiredEmbedder:
+    """None that ships is retired; the operator's file can say so of one."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        models = tmp_path / "models.toml"
+        models.write_text(
+            '[aliases."voyage/voyage-context-2"]\nmodel = "voyage/voyage-context-3"\nretired = "It was retired"\n'
+        )
+        return with_providers(settings, models_file=models)
+
+    async def test_its_name_means_its_successor_and_the_answer_says_so(self, api: ApiClient) -> None:
+        body = {"input": "An anchor holds a ship.", "model": "voyage/voyage-context-2"}
+        answer = (await api.post("/v1/embeddings", json=body)).json()
+        assert answer["model"] == "voyage/voyage-context-3"
+        assert answer["warnings"] == ["It was retired; voyage/voyage-context-3 takes its place."]
+        assert (await api.post("/v1/embeddings", json={"input": "An anchor."})).json()["warnings"] == []
+        asked = {"embedding_model": "voyage/voyage-context-2", "documents": [{"text": TEXT}]}
+        expected = (await api.post("/v1/datasets/new/estimate", json=asked)).json()["data"]
+        assert expected["embedding_model"] == "voyage/voyage-context-3"
+        assert expected["warnings"] == answer["warnings"]
+
+
 @pytest.mark.parametrize("name", ["nothing", "nowhere/model", "openai/", "/x", "builtin/lexical-1"])
 async def test_an_unknown_model_is_refused_with_those_that_there_are(name: str, api: ApiClient) -> None:
     answer = await api.upload(TEXT, summary_llm=name)
@@ -136,6 +178,11 @@ def test_the_override_is_an_origin(override: str, settings: Settings) -> None:
         check_providers(settings.providers.model_copy(update={"provider_base_url_override": override}))
 
 
-async def test_a_request_cannot_say_where_calls_go(api: ApiClient, provider: RunningFakeProvider) -> None:
-    body = {"dataset_id": "ds", "text": "x", "base_url": provider.url}
-    assert error_of(await api.post("/v1/documents", json=body)) == (422, "validation_error")
+@pytest.mark.parametrize(
+    "url", ["https://someone:secret-word@93.184.216.34/v1", "https://93.184.216.34/v1?key=secret-word"]
+)
+def test_a_key_in_an_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(BaseUrlNotAllowed) as refused:
+        checked_base_url(url, allow_private=False)
+    assert "secret-word" not in str(refused.value)
+    assert "the key by itself" in str(refused.value)

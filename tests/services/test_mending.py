@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
@@ -45,6 +46,27 @@ async def api(settings: Settings, database_url: str, pool: ProcessPool) -> Async
         api_client(container) as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def strictly(settings: Settings, database_url: str, pool: ProcessPool) -> AsyncIterator[ApiClient]:
+    """A service whose builds fail rather than have a summary without its model."""
+    providers = settings.providers.model_copy(update={"summary_fallback": "fail"})
+    strict = settings.model_copy(update={"providers": providers})
+    async with (
+        open_container(strict, database_url) as container,
+        running_worker(strict, database_url, pool),
+        api_client(container) as client,
+    ):
+        yield client
+
+
+async def kept_answers(database_url: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return int(await connection.fetchval("select count(*) from model_calls"))
+    finally:
+        await connection.close()
 
 
 def book() -> str:
@@ -146,18 +168,42 @@ async def test_a_mended_tree_is_the_dataset_s_and_is_not_built_again(
     assert (nothing["result"]["mended"], nothing["result"]["degraded"]) == (0, 0)
 
 
-async def test_an_answer_of_no_use_that_was_paid_for_is_not_given_again_by_the_mending_or_a_later_build(
-    api: ApiClient, provider: RunningFakeProvider
+OF_NO_USE = ["empty", "whitespace", "refusal", "refusal_in_text", "repetition", "length"]
+
+
+@pytest.mark.parametrize("kind", OF_NO_USE)
+async def test_an_answer_of_no_use_is_paid_and_not_given_again_by_the_mending_or_a_later_build(
+    api: ApiClient, provider: RunningFakeProvider, database_url: str, kind: str
 ) -> None:
-    """A refusal in words is a finished answer: it stays in the store of paid results until a better one comes."""
-    provider.faults({**BROKEN, "kind": "refusal_in_text"})
+    provider.faults({**BROKEN, "kind": kind})
     await api.ingest(book())
     broken = len(marked(await nodes_of(api)))
     assert broken > 0
+    # Its tokens are in the books, and the answer is not in the store.
+    bill, booked = provider.stats(), (await api.data("/v1/usage"))["total"]
+    assert (booked["calls"], booked["input_tokens"]) == (bill["calls"], bill["tokens"]["prompt"])
+    assert await kept_answers(database_url) == bill["calls"] - bill["by_fault"][kind]
     provider.reset()
     assert (await mended(api))["result"]["mended"] == broken
     await api.ingest("# Tides\n\nThe moon pulls the sea.\n", name="tides.md")
     assert marked(await nodes_of(api)) == set()
+
+
+@pytest.mark.parametrize("kind", ["refusal_in_text", "repetition"])
+async def test_a_build_that_failed_for_useless_answers_gets_good_ones_when_it_is_retried(
+    strictly: ApiClient, provider: RunningFakeProvider, kind: str
+) -> None:
+    provider.faults({**BROKEN, "kind": kind})
+    job = await strictly.submit(book())
+    failed = await strictly.finished(job["job_id"])
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "provider_bad_response")
+    provider.clear_faults()
+    again = await strictly.post(f"/v1/jobs/{job['job_id']}/retry")
+    ended = await strictly.finished(again.json()["data"]["job_id"])
+    assert ended["status"] == "succeeded", ended["error"]
+    nodes = await nodes_of(strictly)
+    assert {node["meta"]["summary_kind"] for node in nodes.values()} == {"abstractive"}
+    assert provider.stats()["repeated"] == 0  # what was good is not asked for again
 
 
 async def test_a_node_that_fails_again_stays_marked(api: ApiClient, provider: RunningFakeProvider) -> None:
@@ -214,26 +260,18 @@ async def test_a_budget_stops_the_mending_and_leaves_the_tree(api: ApiClient, pr
 
 
 async def test_where_the_setting_says_so_a_node_without_its_model_fails_the_job(
-    settings: Settings, database_url: str, pool: ProcessPool, provider: RunningFakeProvider
+    strictly: ApiClient, provider: RunningFakeProvider
 ) -> None:
-    strict = settings.model_copy(
-        update={"providers": settings.providers.model_copy(update={"summary_fallback": "fail"})}
-    )
     provider.faults(BROKEN)
-    async with (
-        open_container(strict, database_url) as container,
-        running_worker(strict, database_url, pool),
-        api_client(container) as api,
-    ):
-        job = await api.submit(book())
-        ended = await api.finished(job["job_id"])
-        assert ended["status"] == "failed"
-        assert ended["error"]["code"].startswith("provider_")
-        assert (await api.data("/v1/datasets/ds"))["live_tree"] is None
-        provider.reset()
-        again = await api.post(f"/v1/jobs/{job['job_id']}/retry")
-        mended_job = await api.finished(again.json()["data"]["job_id"])
-        assert mended_job["status"] == "succeeded", mended_job["error"]
+    job = await strictly.submit(book())
+    ended = await strictly.finished(job["job_id"])
+    assert ended["status"] == "failed"
+    assert ended["error"]["code"].startswith("provider_")
+    assert (await strictly.data("/v1/datasets/ds"))["live_tree"] is None
+    provider.reset()
+    again = await strictly.post(f"/v1/jobs/{job['job_id']}/retry")
+    mended_job = await strictly.finished(again.json()["data"]["job_id"])
+    assert mended_job["status"] == "succeeded", mended_job["error"]
 
 
 async def test_there_has_to_be_a_tree_and_a_key_to_mend(api: ApiClient, provider: RunningFakeProvider) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
@@ -134,7 +135,7 @@ async def test_one_changed_paragraph_of_two_hundred_chunks_asks_about_its_own_wi
 
 
 async def test_answers_that_are_of_no_use_leave_the_text_as_it_was_cut_and_are_counted(
-    api: ApiClient, provider: RunningFakeProvider
+    api: ApiClient, provider: RunningFakeProvider, database_url: str
 ) -> None:
     plain = await chunks_of(api, await api.ingest(book(12), build_tree="false", refine="heuristic", doc_id="a"))
     for kind in ("content_not_json", "drop_everything", "empty", "length", "content_filter"):
@@ -146,6 +147,20 @@ async def test_answers_that_are_of_no_use_leave_the_text_as_it_was_cut_and_are_c
         chunks = await chunks_of(api, done)
         assert [chunk["text"] for chunk in chunks] == [chunk["text"] for chunk in plain]
         assert {chunk["meta"]["refinement"] for chunk in chunks} == {"skipped"}
+        # They were paid and are not kept: who asks again has the model asked again.
+        provider.reset()
+        done = await api.ingest(book(12), build_tree="false", refine="llm", doc_id="a", upsert_mode="replace")
+        assert (await refinement_of(api, done))["skipped_chunks"] == 0, kind
+        assert chat_calls(provider) > 0, kind
+        await forget_answers(database_url)
+
+
+async def forget_answers(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("delete from model_calls")
+    finally:
+        await connection.close()
 
 
 async def test_a_provider_that_is_out_for_one_window_costs_that_window_alone(

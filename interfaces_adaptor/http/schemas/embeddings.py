@@ -41,10 +41,12 @@ class EmbeddingsUsage(BaseModel):
 
 
 class EmbeddingsOut(BaseModel):
-    """`truncated` inputs were longer than the model reads, and were cut."""
+    """`truncated` inputs were longer than the model reads, and were cut; `warnings` say so where the model that was
+    named is retired."""
 
     object: Literal["list"] = "list"
     data: list[EmbeddingOut]
     model: str
     usage: EmbeddingsUsage
     truncated: int
+    warnings: list[str] = Field(default_factory=list)

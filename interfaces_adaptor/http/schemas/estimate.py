@@ -83,6 +83,7 @@ class EstimateOut(Strict):
     lines: list[LineOut]
     total: TotalOut
     unpriced: list[str]
+    warnings: list[str] = Field(description="Names of retired models, and which ones take their place.")
 
     @classmethod
     def of(cls, dataset_id: str, estimate: Estimate) -> EstimateOut:
@@ -131,4 +132,5 @@ class EstimateOut(Strict):
                 minutes=round(sum(line.minutes for line in lines), 2),
             ),
             unpriced=unpriced,
+            warnings=list(estimate.warnings),
         )

@@ -24,6 +24,9 @@ class IngestForm(ByokFields):
     """The form of an upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; the
     budget bounds what the work may cost, in US dollars, tokens and calls."""
 
+    # A misspelt limit or key would otherwise be none.
+    model_config = ConfigDict(extra="forbid")
+
     file: UploadFile = Field(description="Markdown, UTF-8: a name that ends in .md or .markdown.")
     dataset_id: str | None = None
     database_id: str | None = None

@@ -63,6 +63,12 @@ class JobStarted(BaseModel):
     dataset_id: str
 
 
+class RebuildStarted(JobStarted):
+    """`warnings` say so where the model that was named is retired, and which one takes its place."""
+
+    warnings: list[str] = Field(default_factory=list)
+
+
 class RetryNodesBody(ByokFields):
     """The budget bounds what the mending may cost, in US dollars, tokens and calls."""
 
