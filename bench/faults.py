@@ -1,7 +1,7 @@
 """`python -m bench.faults [--matrix] [--kills 100] [--wall 1000]`: what failures cost, against the fake provider.
 
-- `--matrix`: every fault on the first, a middle and the last call of a build, for chat and for both kinds of
-  embeddings; the table of `docs/faults.md`.
+- `--matrix [ENDPOINT ...]`: every fault on the first, a middle and the last call of a build, for chat and for both
+  kinds of embeddings; the tables of `docs/faults.md`. It fails if a case is not as it has to be, or was not struck.
 - `--kills N`: kill -9 of the worker at N random moments of builds, and how many calls were paid twice.
 - `--wall LEAVES`: the wall time of a build at a latency of 0.5 s and 16 calls at a time, divided by its floor.
 """
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,20 @@ from app.logging import configure_logging
 from app.main import create_app
 from app.resources import migrations_folder
 from app.settings import load_settings
-from bench.fault_matrix import FAULTS, MODELS_FILE, Bench, Endpoint, Fault, as_expected, document, keys_of
+from bench.fault_matrix import (
+    FAULTS,
+    TREE,
+    Bench,
+    Endpoint,
+    Fault,
+    NothingMeasured,
+    Seen,
+    as_expected,
+    document,
+    keys_of,
+    models_file,
+    places,
+)
 from infra.db.migrate import Migrations, migrate
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from infra.postgres import EmbeddedPostgres
@@ -44,51 +57,60 @@ ENDPOINTS: tuple[Endpoint, ...] = ("chat", "contextualized", "embeddings")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--matrix", action="store_true")
+    parser.add_argument("--matrix", nargs="*", choices=ENDPOINTS, metavar="ENDPOINT", help="all, unless named")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--wall", type=int, default=0, help="leaves")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.matrix:
-        asyncio.run(matrix())
+    if arguments.matrix is not None and (wrong := asyncio.run(matrix(arguments.matrix or ENDPOINTS))):
+        sys.exit(f"{wrong} cases are not as they have to be")
     if arguments.kills:
         asyncio.run(kills(arguments.kills, random.Random(arguments.seed)))
     if arguments.wall:
         asyncio.run(wall(arguments.wall))
 
 
-async def matrix() -> None:
-    print("| fault | endpoint | first | middle | last |\n| --- | --- | --- | --- | --- |")
-    async with service(RAPTOR_PROVIDER_TIMEOUT_SECONDS="4", RAPTOR_WORKER_DEAD_AFTER_SECONDS="60") as bench:
+async def matrix(endpoints: Sequence[Endpoint]) -> int:
+    """How many cases were not as they have to be. One call at a time, so that the last one is the last, and the calls
+    that follow on one another are the attempts of one request."""
+    wrong = 0
+    async with service(
+        models=models_file(chat=1, embed=1),
+        RAPTOR_PROVIDER_TIMEOUT_SECONDS="4",
+        RAPTOR_WORKER_DEAD_AFTER_SECONDS="60",
+    ) as bench:
         slots = asyncio.Semaphore(AT_ONCE)
         with forked_workers() as start:
             start()
-            for endpoint in ENDPOINTS:
+            for endpoint in endpoints:
                 clean = await bench.clean(endpoint)
+                print(f"\n{endpoint}: {len(clean.calls)} calls, struck at {places(clean)}\n", flush=True)
+                print("| fault | endpoint | first | middle | last |\n| --- | --- | --- | --- | --- |")
                 faults = [fault for fault in FAULTS if endpoint in fault.endpoints]
 
-                async def cell(number: int, fault: Fault, place: int, endpoint: Endpoint, clean: int) -> str:
+                async def cell(number: int, fault: Fault, place: int, endpoint: Endpoint, clean: Seen) -> list[str]:
                     async with slots:
-                        at = (1, (clean + 1) // 2, clean - (endpoint != "chat"))[place]
-                        seen = await bench.run(f"{endpoint[:4]}{place}{number:03d}", endpoint, fault, at)
-                        wrong = as_expected(fault, seen, clean, endpoint)
-                        outcome = seen.code or ("degraded 1" if seen.degraded else "ok")
-                        return (
-                            "; ".join(wrong)
-                            if wrong
-                            else f"{outcome}, +{seen.calls - (clean if endpoint == 'chat' else seen.requests)}"
-                        )
+                        case = f"{endpoint}-{number}-{place}"
+                        try:
+                            seen = await bench.run(case, endpoint, fault, places(clean)[place])
+                        except NothingMeasured as error:
+                            return [f"NOT MEASURED: {error}", ""]
+                    outcome = seen.code or (f"degraded {seen.degraded}" if seen.degraded else "ok")
+                    differs = "; ".join(as_expected(fault, seen, clean))
+                    return [differs or f"{outcome}, +{len(seen.calls) - len(clean.calls)}", *([""] if differs else [])]
 
                 cells = await asyncio.gather(
                     *(
                         cell(number, fault, place, endpoint, clean)
-                        for number, fault in enumerate(faults, 1)
+                        for number, fault in enumerate(faults)
                         for place in range(3)
                     )
                 )
+                wrong += sum(len(cell) > 1 for cell in cells)
                 for number, fault in enumerate(faults):
-                    row = (fault.name, endpoint, *cells[3 * number : 3 * number + 3])
+                    row = (fault.name, endpoint, *(cell[0] for cell in cells[3 * number : 3 * number + 3]))
                     print(f"| {' | '.join(row)} |", flush=True)
+    return wrong
 
 
 async def kills(count: int, chance: random.Random) -> None:
@@ -163,11 +185,11 @@ async def wall(leaves: int) -> None:
 
 
 @asynccontextmanager
-async def service(latency_s: float = 0.0, **environment: str) -> AsyncIterator[Bench]:
+async def service(latency_s: float = 0.0, models: str | None = None, **environment: str) -> AsyncIterator[Bench]:
     """The API in this process over a database of its own; the environment is what its workers need."""
     with tempfile.TemporaryDirectory() as name, running_fake_provider(latency_s=latency_s) as provider:
         folder = Path(name)
-        (folder / "models.toml").write_text(MODELS_FILE)
+        (folder / "models.toml").write_text(models or models_file())
         with EmbeddedPostgres(folder / "postgres", shared_buffers="64MB") as address:
             await migrate(address.url, Migrations(migrations_folder()))
             for setting in [setting for setting in os.environ if setting.startswith("RAPTOR_")]:
@@ -178,7 +200,7 @@ async def service(latency_s: float = 0.0, **environment: str) -> AsyncIterator[B
             async with open_container(settings, address.url) as container:
                 transport = httpx.ASGITransport(create_app(container), client=("127.0.0.1", 50000))
                 async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=600) as http:
-                    yield Bench(http, provider)
+                    yield Bench(http, container.access, provider)
 
 
 def base_environment(folder: Path, database_url: str, provider: RunningFakeProvider) -> dict[str, str]:
@@ -187,9 +209,7 @@ def base_environment(folder: Path, database_url: str, provider: RunningFakeProvi
         "RAPTOR_DATA_DIR": str(folder),
         "RAPTOR_MODELS_FILE": str(folder / "models.toml"),
         "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
-        "RAPTOR_TREE_GROUPER": "headings",
-        "RAPTOR_TREE_TOKEN_BUDGET": "400",
-        "RAPTOR_TREE_SUMMARY_TOKENS": "60",
+        **{f"RAPTOR_TREE_{name.upper()}": str(value) for name, value in TREE.items()},
         "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
         "RAPTOR_WORKER_POLL_SECONDS": "0.1",
         "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.5",

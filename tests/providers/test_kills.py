@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from bench.fault_matrix import MODELS_FILE, TREE, document
+from bench.fault_matrix import TREE, document, models_file
 from infra.compute import ProcessPool
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from tests.client import ApiClient
@@ -33,7 +33,7 @@ def provider() -> Iterator[RunningFakeProvider]:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     path = tmp_path / "models.toml"
-    path.write_text(MODELS_FILE + f'[chat."deepseek/deepseek-v4-flash"]\nconcurrency = {AT_ONCE["chat"]}\n')
+    path.write_text(models_file(chat=AT_ONCE["chat"], embed=AT_ONCE["contextualized"]))
     return path
 
 
