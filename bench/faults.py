@@ -2,7 +2,8 @@
 
 - `--matrix [ENDPOINT ...]`: every fault on the first, a middle and the last call of a build, for chat and for both
   kinds of embeddings; the tables of `docs/faults.md`. It fails if a case is not as it has to be, or was not struck.
-- `--kills N`: kill -9 of the worker at N random moments of builds, and how many calls were paid twice.
+- `--kills N`: kill -9 of the worker at N random moments, half of builds, half of mendings, and how many calls were paid
+  twice.
 - `--wall LEAVES`: the wall time of a build at a latency of 0.5 s and 16 calls at a time, divided by its floor.
 """
 
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,33 +115,55 @@ async def matrix(endpoints: Sequence[Endpoint]) -> int:
 
 
 async def kills(count: int, chance: random.Random) -> None:
-    in_flight = done = jobs = 0
-    lost: set[uuid.UUID] = set()
-    async with service(latency_s=0.1) as bench:
-        with forked_workers() as start:
-            while done < count:
-                jobs += 1
-                case = f"kill-{jobs:03d}"
-                job_id = await bench.upload(case, keys_of(case, "chat"))
-                for _ in range(min(KILLS_A_JOB, count - done)):
-                    pid = start()
-                    await asyncio.sleep(chance.uniform(0.3, 1.5))
-                    os.kill(pid, signal.SIGSTOP)
-                    in_flight += len(found := await under_way() - lost)
-                    lost |= found
-                    os.kill(pid, signal.SIGKILL)
-                    done += 1
-                    if (await bench.job(job_id))["status"] == "succeeded":
-                        break
-                pid = start()
-                job = await bench.finished(job_id)
-                os.kill(pid, signal.SIGTERM)
-                assert job["status"] == "succeeded", job
-        stats = bench.provider.stats()
-    print(
-        f"kills {done}  builds {jobs}  calls {stats['calls']}  in flight when killed {in_flight}"
-        f"  paid twice {stats['repeated']}"
-    )
+    """Half of the kills strike builds, the other half the mending of trees whose every summary is to be written."""
+    for work, share in (("build", -(-count // 2)), ("mend", count // 2)):
+        async with service(latency_s=0.1, models=models_file(chat=4, embed=4)) as bench:
+            in_flight = done = jobs = 0
+            lost: set[uuid.UUID] = set()
+            with forked_workers() as start:
+                while done < share:
+                    jobs += 1
+                    case = f"kill-{jobs:03d}"
+                    job_id = await (begun_build if work == "build" else begun_mending)(bench, case, start)
+                    for _ in range(min(KILLS_A_JOB, share - done)):
+                        pid = start()
+                        await asyncio.sleep(chance.uniform(0.3, 1.5))
+                        os.kill(pid, signal.SIGSTOP)
+                        in_flight += len(found := await under_way() - lost)
+                        lost |= found
+                        os.kill(pid, signal.SIGKILL)
+                        done += 1
+                        if (await bench.job(job_id))["status"] == "succeeded":
+                            break
+                    await finished_by(bench, job_id, start)
+                    tree = (await bench.http.get(f"/v1/datasets/{case}/tree")).json()["data"]
+                    assert tree["stats"]["degraded"] == 0, tree["stats"]
+            calls = await asyncio.to_thread(bench.provider.calls, 10_000)
+        twice = sum(call["repeated"] for call in calls)
+        print(f"{work}: kills {done}  jobs {jobs}  calls {len(calls)}  in flight {in_flight}  paid twice {twice}")
+
+
+async def begun_build(bench: Bench, case: str, _start: Callable[[], int]) -> str:
+    return await bench.upload(case, keys_of(case, "chat"))
+
+
+async def begun_mending(bench: Bench, case: str, start: Callable[[], int]) -> str:
+    """Of a tree that was built while the model refused to write anything."""
+    await asyncio.to_thread(bench.provider.faults, {"kind": "refusal", "endpoint": "chat", "count": None})
+    await finished_by(bench, await begun_build(bench, case, start), start)
+    await asyncio.to_thread(bench.provider.clear_faults)
+    keys = {"X-" + name.replace("_", "-"): key for name, key in keys_of(case, "chat").items()}
+    answer = await bench.http.post(f"/v1/datasets/{case}/retry-nodes", headers=keys)
+    answer.raise_for_status()
+    return str(answer.json()["data"]["job_id"])
+
+
+async def finished_by(bench: Bench, job_id: str, start: Callable[[], int]) -> None:
+    """By a worker that nobody kills."""
+    pid = start()
+    job = await bench.finished(job_id)
+    os.kill(pid, signal.SIGTERM)
+    assert job["status"] == "succeeded", job
 
 
 async def under_way() -> set[uuid.UUID]:

@@ -122,8 +122,8 @@ class PaidChat:
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         key = chat_key(self._spec, request)
-        if request.reusable and not request.anew:
-            found = await self._till.results.get(self._errand.tenant, key)
+        if request.reusable:
+            found = await self._till.results.get(self._errand.tenant, key, request.since)
             if found is not None:
                 return await self._again(request, ChatAnswer(found["text"], found["finish_reason"], Usage()))
         answer, shared = await self._till.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -26,14 +27,16 @@ PUT = text(
     insert into model_calls (tenant_id, key, kind, provider, model, output, usage, size)
     values (:tenant, :key, :kind, :provider, :model, cast(cast(:output as text) as jsonb), cast(:usage as jsonb),
         octet_length(cast(:output as text)))
-    on conflict (tenant_id, key) do update set output = excluded.output, usage = excluded.usage, size = excluded.size
+    on conflict (tenant_id, key) do update set output = excluded.output, usage = excluded.usage, size = excluded.size,
+        created_at = now()
     """
 )
 GET = text(
     """
     update model_calls set last_used_at = case when last_used_at < now() - interval '1 hour' then now()
         else last_used_at end
-    where tenant_id = :tenant and key = :key returning output
+    where tenant_id = :tenant and key = :key and (cast(:since as timestamptz) is null or created_at >= :since)
+    returning output
     """
 ).columns(output=JSONB)
 RECORD = text(
@@ -88,9 +91,11 @@ class PaidResults:
         self._waiting: list[Entry] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def get(self, tenant: TenantId, key: bytes) -> Mapping[str, Any] | None:
+    async def get(self, tenant: TenantId, key: bytes, since: datetime | None = None) -> Mapping[str, Any] | None:
+        """What was asked for before, unless that is longer ago than `since`."""
+        values = {"tenant": tenant, "key": key, "since": since}
         async with short_transaction(self._engine) as connection:
-            found: Mapping[str, Any] | None = await connection.scalar(GET, {"tenant": tenant, "key": key})
+            found: Mapping[str, Any] | None = await connection.scalar(GET, values)
         return found
 
     async def put(

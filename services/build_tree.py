@@ -277,7 +277,8 @@ class TreeBuilder:
                 heading_paths=tuple(below.paths[row] for row in rows),
                 token_budget=build.params.grouping.token_budget,
                 max_tokens=build.params.summary_tokens,
-                anew=anew,
+                # The tree is as old as the mending: what a killed attempt of it was answered is of use.
+                since=build.tree.created_at if anew else None,
             )
             for rows, anew in groups
         ]

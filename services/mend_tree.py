@@ -102,12 +102,14 @@ class TreeMender:
             )
             await work.trees.abandon(dataset.dataset_id)
             await work.trees.begin(tree, leaves)
+            begun = await work.trees.building(dataset.dataset_id, live.fingerprint)
+            assert begun is not None
             stats = live.stats.get("levels", {})
             for level in mending_of(levels, tree.tree_id).levels:
                 shape = stats.get(str(level.level), {})
                 await work.trees.plan_level(tree.tree_id, level.level, level.planned, shape)
             await work.commit()
-            return tree
+            return begun  # its time is the database's, as that of paid results is
 
     async def _publish(self, run: JobRun, dataset: Dataset, live: Tree, tree: Tree, figures: dict[str, object]) -> None:
         async with self._open(run.tenant, run.lease) as work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -81,8 +82,8 @@ class Embedder(Protocol):
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question to a chat model: `system` instructs, `user` holds the data. `purpose` names the kind of work in the
-    ledger; an answer that was paid for is found again unless it is not `reusable`. Asked `anew`, the answer takes the
-    place of one that was of no use."""
+    ledger; an answer that was paid for is found again unless it is not `reusable`, or came before `since`: one that did
+    was of no use, and the new one takes its place."""
 
     purpose: str
     system: str
@@ -91,7 +92,7 @@ class ChatRequest:
     temperature: float = 0.0
     json: bool = False
     reusable: bool = True
-    anew: bool = False
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,8 @@ class SummaryRequest:
     heading_paths: tuple[tuple[str, ...], ...]
     token_budget: int
     max_tokens: int
-    # The answer that was paid for before is not wanted again: it was of no use.
-    anew: bool = False
+    # An answer that was paid for before then is not wanted again: it was of no use.
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def prompt_of(request: SummaryRequest, texts: Sequence[str], note: str) -> ChatR
         system=instructions(request.max_tokens),
         user="\n\n".join(passages) + note,
         max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
-        anew=request.anew,
+        since=request.since,
     )
 
 
