@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -219,7 +218,7 @@ class Settings(Group):
             raise ValueError("RAPTOR_CHUNK_OVERLAP has to be smaller than RAPTOR_CHUNK_SIZE")
         return self
 
-    @cached_property
+    @property  # not kept: a copy with another `tree` would keep what followed from the first
     def tree_params(self) -> TreeParams:
         return self.tree.params()
 

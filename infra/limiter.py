@@ -37,7 +37,8 @@ LEASE_S = 15.0
 LONGEST_SLEEP_S = 5.0
 # A provider may want to be left alone for a day: that ends its job, and who tries again is told again.
 LONGEST_BLOCK_S = 120.0
-# A pause from so many seconds on is one of a window that is full, a shorter one that of a busy moment.
+# A pause from so many seconds on is one of a window that is full, a shorter one that of a busy moment; one that no
+# window of a minute takes to empty is of a quota of the hour or the day, and says nothing about the minute.
 WINDOW_PAUSE_S = 5.0
 PAUSE_UNTOLD_S = 2.0
 # One call of so many clears away what no window counts any more.
@@ -237,7 +238,7 @@ class Limiter:
     ) -> None:
         """Nobody calls until the provider wants to be called again. Of the calls that were sent together and refused
         the last one counts: by then only those are left that were accepted."""
-        asked = retry_after_s if retry_after_s is not None else PAUSE_UNTOLD_S
+        told, asked = retry_after_s is not None, PAUSE_UNTOLD_S if retry_after_s is None else retry_after_s
         async with counting(self._engine) as connection:
             await locked(connection, owner)
             row = await connection.execute(
@@ -247,8 +248,8 @@ class Limiter:
                     "call": call.call_id,
                     "window": limits.window_s,
                     "pause": asked if asked <= LONGEST_BLOCK_S else PAUSE_UNTOLD_S,
-                    "long": retry_after_s is not None and retry_after_s >= WINDOW_PAUSE_S * limits.window_s / 60,
-                    "told": retry_after_s is not None,
+                    "long": told and WINDOW_PAUSE_S <= asked * 60 / limits.window_s <= LONGEST_BLOCK_S,
+                    "told": told,
                 },
             )
             learnt = dict(row.one()._mapping)

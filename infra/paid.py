@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -22,7 +23,16 @@ from infra.retrying import RetryPolicy
 from services.cost import Errand
 from services.domain import Usage
 from services.errors import ContextTooLong, EmbeddingServiceUnavailable, ProviderError
-from services.ports import ChatAnswer, ChatModel, ChatRequest, Embeddings, EmbeddingUnit, FloatArray, Reranked
+from services.ports import (
+    ChatAnswer,
+    ChatModel,
+    ChatRequest,
+    Embeddings,
+    EmbeddingUnit,
+    FloatArray,
+    Reranked,
+    VectorsArrived,
+)
 from utils.hashing import content_key
 from utils.tokens import estimate_tokens
 
@@ -235,38 +245,64 @@ class PaidEmbedder:
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         return self._inner.units(texts)
 
-    async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
+    async def embed(
+        self,
+        documents: Sequence[Sequence[str]],
+        *,
+        kind: Literal["document", "query"],
+        arrived: VectorsArrived | None = None,
+    ) -> Embeddings:
         requests = self._inner.requests(documents, kind)
         # All or none: a request that goes over the budget would end those beside it, which are paid and then lost.
         self._errand.meter.check(sum((self._expected(request) for request in requests), Usage()))
         slots = asyncio.Semaphore(self._inner.spec.concurrency)
+        answers: list[tuple[int, FloatArray, Usage]] = []
+        failures: list[Exception] = []
 
-        async def one(request: list[list[str]]) -> tuple[FloatArray, Usage]:
+        async def take(first: int, vectors: FloatArray, usage: Usage) -> None:
+            answers.append((first, vectors, usage))
+            if arrived is not None:
+                await arrived(first, vectors)
+
+        async def one(first: int, request: list[list[str]]) -> None:
             async with slots:
-                return await self._sent(request, kind)
+                if not failures:
+                    try:
+                        await self._send(first, request, kind, take)
+                    except Exception as error:
+                        failures.append(error)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(request)) for request in requests]
-        except BaseExceptionGroup as failures:
-            raise self._first(failures) from failures
-        answers = [task.result() for task in tasks]
+        # What is under way when one fails is paid for: it is waited for and handed over before the failure is told.
+        await asyncio.gather(*map(one, firsts(requests), requests))
+        if failures:
+            raise told_to_jobs(failures[0])
+        answers.sort(key=lambda answer: answer[0])
         empty = np.zeros((0, self.space.dimensions), np.float32)
         return Embeddings(
-            np.concatenate([vectors for vectors, _ in answers]) if answers else empty,
-            sum((usage for _, usage in answers), Usage()),
+            np.concatenate([vectors for _, vectors, _ in answers]) if answers else empty,
+            sum((usage for _, _, usage in answers), Usage()),
         )
 
-    async def _sent(self, documents: list[list[str]], kind: Literal["document", "query"]) -> tuple[FloatArray, Usage]:
+    async def _send(
+        self,
+        first: int,
+        documents: list[list[str]],
+        kind: Literal["document", "query"],
+        take: Callable[[int, FloatArray, Usage], Awaitable[None]],
+    ) -> None:
+        """`first` is the position of the first text. The answer is one, or those of the parts that it is sent in."""
         try:
-            return await self._paid(documents, kind)
+            answer = await self._paid(documents, kind)
         except ContextTooLong:
             halves = halved(documents)
             if halves is None:
                 raise
             # Our count of tokens is an estimate: what the provider finds too long is sent again in two.
-            parts = [await self._sent([half], kind) for half in halves]
-            return np.concatenate([vectors for vectors, _ in parts]), sum((usage for _, usage in parts), Usage())
+            for half in halves:
+                await self._send(first, [half], kind, take)
+                first += len(half)
+        else:
+            await take(first, *answer)
 
     async def _paid(self, documents: list[list[str]], kind: Literal["document", "query"]) -> tuple[FloatArray, Usage]:
         spec = self._inner.spec
@@ -289,18 +325,6 @@ class PaidEmbedder:
     def _expected(self, documents: list[list[str]]) -> Usage:
         tokens = sum(estimate_tokens(text) for document in documents for text in document)
         return Usage(calls=1, input_tokens=tokens, cost=self._inner.spec.price.of(tokens, 0, 0))
-
-    @staticmethod
-    def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-        error: BaseException = failures
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        if isinstance(error, ProviderError) and error.retryable:
-            details = {name: value for name, value in error.details.items() if name != "retry_after_s"}
-            unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **details)
-            unavailable.__cause__ = error
-            return unavailable
-        return error
 
 
 class PaidReranker:
@@ -333,6 +357,22 @@ class PaidReranker:
             self._errand.meter.add(reranked.usage)
 
         return await self._till.paid("rerank", spec, expected, self._errand, ask, book)
+
+
+def firsts(requests: Sequence[Sequence[Sequence[str]]]) -> list[int]:
+    """The position of each request's first text in the flattened order."""
+    sizes = [sum(map(len, request)) for request in requests]
+    return [0, *accumulate(sizes)][: len(sizes)]
+
+
+def told_to_jobs(error: Exception) -> Exception:
+    """What no attempt helped against is the service's unavailability, whatever the last attempt met."""
+    if not isinstance(error, ProviderError) or not error.retryable:
+        return error
+    details = {name: value for name, value in error.details.items() if name != "retry_after_s"}
+    unavailable = EmbeddingServiceUnavailable(error.message, retry_after_s=error.retry_after_s, **details)
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def halved(documents: list[list[str]]) -> list[list[str]] | None:

@@ -19,7 +19,7 @@ from services.chunking import CHUNKERS
 from services.chunking.refine import Draft, Refinement, draft_of, heuristic, refine
 from services.domain import Chunk, ChunkSpan, Dataset, Usage
 from services.jobs import JobRun
-from services.ports import Compute, Embedder, EmbeddingUnit, Models, SecretBox
+from services.ports import Compute, Embedder, EmbeddingUnit, FloatArray, Models, SecretBox
 from services.postings import PostingLists, indexed_text, posting_lists
 from services.store import NewVector, OpenUnitOfWork, VersionToIndex
 from services.tree_params import AUTO
@@ -134,28 +134,24 @@ class DocumentIndexer:
         keys: Mapping[UUID, bytes],
         embedder: Embedder,
     ) -> None:
-        with run.timed("embed_s"):
-            texts = [
-                [indexed_text(chunks[position].heading_path, chunks[position].text) for position in positions]
-                for positions in group
-            ]
-            answer = await embedder.embed(texts, kind="document")
-        owners = [chunks[position].chunk_id for positions in group for position in positions]
-        vectors = [
-            NewVector(
-                owner_type="chunk",
-                owner_id=owner,
-                generation_id=version.version_id,
-                level=0,
-                content_key=keys[owner],
-                vector=vector,
-            )
-            for owner, vector in zip(owners, answer.vectors, strict=True)
+        texts = [
+            [indexed_text(chunks[position].heading_path, chunks[position].text) for position in positions]
+            for positions in group
         ]
-        with run.timed("db_s"):
-            async with self._open(run.tenant, run.lease) as work:
-                await work.vectors.add(version.dataset_id, embedder.space, vectors)
-                await work.commit()
+        owners = [chunks[position].chunk_id for positions in group for position in positions]
+
+        async def arrived(first: int, rows: FloatArray) -> None:
+            vectors = [
+                NewVector("chunk", owner, version.version_id, 0, keys[owner], row)
+                for owner, row in zip(owners[first : first + len(rows)], rows, strict=True)
+            ]
+            with run.timed("db_s", within="embed_s"):
+                async with self._open(run.tenant, run.lease) as work:
+                    await work.vectors.add(version.dataset_id, embedder.space, vectors)
+                    await work.commit()
+
+        with run.timed("embed_s"):
+            await embedder.embed(texts, kind="document", arrived=arrived)
 
     async def _hand_over(self, run: JobRun, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
         """The JOIN of an upload with its dataset: from here the build owns it, or it is served at once."""

@@ -37,6 +37,10 @@ class Embeddings:
     usage: Usage
 
 
+VectorsArrived = Callable[[int, FloatArray], Awaitable[None]]
+"""Takes the position of the first of some texts in their flattened order, and the vectors from there on."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingUnit:
     """Neighbours in one document that are embedded together: positions in the document's list, and for each the key
@@ -57,10 +61,17 @@ class Embedder(Protocol):
         """How the consecutive texts of one document are embedded."""
         ...
 
-    async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
+    async def embed(
+        self,
+        documents: Sequence[Sequence[str]],
+        *,
+        kind: Literal["document", "query"],
+        arrived: VectorsArrived | None = None,
+    ) -> Embeddings:
         """One vector a text, flattened in order. The texts of one inner sequence are neighbours in one document:
-        a contextual model reads them together, others do not care. Raises EmbeddingServiceUnavailable and what
-        `ProviderError` stands above."""
+        a contextual model reads them together, others do not care. `arrived` is awaited for each request's vectors as
+        they come: where a later request fails, only what it was given is kept. Raises EmbeddingServiceUnavailable and
+        what `ProviderError` stands above."""
         ...
 
 

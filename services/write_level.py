@@ -140,16 +140,26 @@ class LevelWriter:
         level.usage += looked_up
         vectors = dict(known)
         if fresh:
+
+            async def arrived(first: int, rows: FloatArray) -> None:
+                """Stored as they come: a batch may be several requests, of which a later one may fail."""
+                level.embed_latencies_s.append(time.monotonic() - began)
+                places = fresh[first : first + len(rows)]
+                await self.store_vectors(
+                    [(positions[place], keys[place], row) for place, row in zip(places, rows, strict=True)]
+                )
+
             began = time.monotonic()
             texts = [[level.summaries[positions[place]].text] for place in fresh]
-            answer = await self.embedder.embed(texts, kind="document")
-            level.embed_latencies_s.append(time.monotonic() - began)
+            answer = await self.embedder.embed(texts, kind="document", arrived=arrived)
             level.usage += answer.usage
             vectors |= {keys[place]: vector for place, vector in zip(fresh, answer.vectors, strict=True)}
         for position, key in zip(positions, keys, strict=True):
             level.vectors[position] = vectors[key]
             level.content_keys[position] = key
-        await self.store_vectors([(p, k, vectors[k]) for p, k in zip(positions, keys, strict=True)])
+        there = [(p, k, known[k]) for p, k in zip(positions, keys, strict=True) if k in known]
+        if there:
+            await self.store_vectors(there)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from infra.embeddings.batching import single_units
 from services.domain import EmbeddingSpace, Usage
-from services.ports import Compute, Embeddings, EmbeddingUnit, FloatArray
+from services.ports import Compute, Embeddings, EmbeddingUnit, FloatArray, VectorsArrived
 from utils.words import words
 
 DIMENSIONS = 1024
@@ -53,12 +53,19 @@ class LexicalEmbedder:
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         return single_units(self.space, texts)
 
-    async def embed(self, documents: Sequence[Sequence[str]], *, kind: Literal["document", "query"]) -> Embeddings:
+    async def embed(
+        self,
+        documents: Sequence[Sequence[str]],
+        *,
+        kind: Literal["document", "query"],
+        arrived: VectorsArrived | None = None,
+    ) -> Embeddings:
         """One vector a text, in flattened order. Queries and documents are treated alike, neighbours do not matter."""
         texts = list(chain.from_iterable(documents))
-        if self._compute is None:
-            return Embeddings(lexical_vectors(texts), Usage())
-        return Embeddings(await self._compute(lexical_vectors, texts), Usage())
+        vectors = lexical_vectors(texts) if self._compute is None else await self._compute(lexical_vectors, texts)
+        if arrived is not None:
+            await arrived(0, vectors)
+        return Embeddings(vectors, Usage())
 
 
 def lexical_vectors(texts: Sequence[str]) -> FloatArray:

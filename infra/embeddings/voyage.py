@@ -33,6 +33,11 @@ TIMEOUT_S = 120.0
 logging.getLogger("voyage").setLevel(logging.CRITICAL)
 
 
+class AnswerBroken(ConnectionError):
+    """The answer does not come in whole. No error of aiohttp's: of those the SDK writes what it has read to standard
+    error, past every log, and reads on."""
+
+
 class BoundedResponse(aiohttp.ClientResponse):
     """An answer of bounded size; its headers are heard."""
 
@@ -44,13 +49,18 @@ class BoundedResponse(aiohttp.ClientResponse):
     async def read(self) -> bytes:
         if self._body is None:
             if self.headers.get("content-encoding", "identity").lower() != "identity":
-                raise aiohttp.ClientPayloadError("the answer is compressed")
+                raise AnswerBroken("the answer is compressed")
             body = bytearray()
-            async for part in self.content.iter_any():
-                body += part
-                if len(body) > LARGEST_ANSWER_BYTES:
-                    self.close()
-                    raise aiohttp.ClientPayloadError("the answer is too large")
+            try:
+                async for part in self.content.iter_any():
+                    body += part
+                    if len(body) > LARGEST_ANSWER_BYTES:
+                        self.close()
+                        raise AnswerBroken("the answer is too large")
+            except TimeoutError:
+                raise
+            except aiohttp.ClientError as error:
+                raise AnswerBroken("the answer breaks off") from error
             self._body = bytes(body)
         return self._body
 

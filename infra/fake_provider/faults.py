@@ -55,7 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "truncated_json": _kind("body", _ANY),
     "invalid_json": _kind("body", _ANY),
     "html": _kind("body", _ANY),
-    "wrong_content_type": _kind("body", _ANY),
+    "wrong_content_type": _kind("body", _ANY, usable=True),
     # One item for each input, in whose place something is wrong.
     "fewer": _kind("rows", _LISTS),
     "more": _kind("rows", _LISTS),

@@ -1,4 +1,4 @@
-"""Kill -9 of a worker in the middle of a build: what was paid and stored is never paid again."""
+"""Kill -9 of a worker in the middle of a build or a mending: what was paid and stored is never paid again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.settings import Settings
-from bench.fault_matrix import MODELS_FILE, TREE, document
+from bench.fault_matrix import TREE, document, models_file
 from infra.compute import ProcessPool
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from tests.client import ApiClient
 from tests.conftest import running_worker
-from tests.providers.conftest import OPERATOR, with_providers
+from tests.providers.conftest import OPERATOR, summaries_of, with_providers
 
 # The worker is killed when so many calls and one more have come in: the first has been answered and stored.
 AT_ONCE = {"chat": 2, "contextualized": 4}
@@ -33,7 +34,7 @@ def provider() -> Iterator[RunningFakeProvider]:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     path = tmp_path / "models.toml"
-    path.write_text(MODELS_FILE + f'[chat."deepseek/deepseek-v4-flash"]\nconcurrency = {AT_ONCE["chat"]}\n')
+    path.write_text(models_file(chat=AT_ONCE["chat"], embed=AT_ONCE["contextualized"]))
     return path
 
 
@@ -73,6 +74,18 @@ async def worker_process(
         await process.wait()
 
 
+async def killed_after(
+    calls: int, endpoint: str, database_url: str, provider: RunningFakeProvider, models: Path
+) -> None:
+    """A worker from its start until so many calls have come in."""
+    async with worker_process(database_url, provider, models) as worker:
+        async with asyncio.timeout(60):
+            while sum(call["endpoint"] == endpoint for call in provider.calls()) < calls:
+                await asyncio.sleep(0.01)
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+
+
 @pytest.mark.parametrize("endpoint", ["contextualized", "chat"])
 async def test_at_most_the_calls_in_flight_are_paid_again(
     endpoint: str,
@@ -84,12 +97,46 @@ async def test_at_most_the_calls_in_flight_are_paid_again(
     provider: RunningFakeProvider,
 ) -> None:
     sent = await api.submit(document("kill-01"), chunk_size="300", chunk_overlap="0")
-    async with worker_process(database_url, provider, models) as worker:
-        async with asyncio.timeout(60):
-            while sum(call["endpoint"] == endpoint for call in provider.calls()) < AT_ONCE[endpoint] + 1:
-                await asyncio.sleep(0.01)
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
+    await killed_after(AT_ONCE[endpoint] + 1, endpoint, database_url, provider, models)
     async with running_worker(settings, database_url, pool):
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
     assert provider.stats()["repeated"] <= AT_ONCE[endpoint]
+
+
+async def test_a_mending_goes_on_and_pays_again_for_what_was_in_flight_alone(
+    api: ApiClient,
+    settings: Settings,
+    models: Path,
+    database_url: str,
+    pool: ProcessPool,
+    provider: RunningFakeProvider,
+) -> None:
+    provider.faults({"kind": "refusal", "endpoint": "chat", "count": None})
+    async with running_worker(settings, database_url, pool):
+        await api.ingest(document("kill-02"), chunk_size="300", chunk_overlap="0")
+    broken = await api.data("/v1/datasets/ds/tree", limit=500)
+    written = await summaries_of(api)
+    assert broken["stats"]["degraded"] == len(written) > 2 * AT_ONCE["chat"]
+    provider.reset()
+
+    started = await api.post("/v1/datasets/ds/retry-nodes")
+    # By then several calls of a level that is not whole yet have been answered.
+    await killed_after(3 * AT_ONCE["chat"], "chat", database_url, provider, models)
+    assert await summaries_of(api) == written
+
+    async with running_worker(settings, database_url, pool):
+        job = await api.finished(started.json()["data"]["job_id"])
+    assert (job["status"], job["result"]["mended"], job["result"]["degraded"]) == ("succeeded", len(written), 0)
+    assert provider.stats()["repeated"] <= AT_ONCE["chat"]
+    tree = await api.data("/v1/datasets/ds/tree", limit=500)
+    assert tree["tree_id"] == job["result"]["tree_id"] != broken["tree_id"]
+    mended = await summaries_of(api)
+    assert [shape(node) for node in mended] == [shape(node) for node in written]
+    assert {node["meta"]["summary_kind"] for node in mended} == {"abstractive"}
+    ids = {node["node_id"] for node in tree["items"]}
+    assert {child["node_id"] for node in mended for child in node["children"]} == ids - {tree["root_id"]}
+
+
+def shape(node: dict[str, Any]) -> tuple[int, list[str], int]:
+    """What a mending does not change."""
+    return node["level"], [chunk["id"] for chunk in node["chunks"]], len(node["children"])

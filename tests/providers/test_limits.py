@@ -135,6 +135,20 @@ async def test_a_window_that_is_full_teaches_how_much_fits_in_it(engine: AsyncEn
     assert asyncio.get_running_loop().time() - began >= 2 * MINUTE_S
 
 
+async def test_a_pause_of_a_day_says_nothing_about_the_minute(engine: AsyncEngine) -> None:
+    """A job whose retry comes a moment later, on a quota that was raised, is not held to what went through before."""
+    limiter = Limiter(engine)
+    for _ in range(2):
+        async with limiter.call("gemini", "key", Limits(), 10):
+            pass
+    with pytest.raises(ProviderRateLimited):
+        async with limiter.call("gemini", "key", Limits(), 10):
+            raise ProviderRateLimited(retry_after_s=86_400.0)
+    for _ in range(5):
+        async with limiter.call("gemini", "key", Limits(), 10, patience_s=10):
+            pass
+
+
 async def test_a_dead_process_gives_its_places_back(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its calls say no more that they are under way."""
     monkeypatch.setattr("infra.limiter.LEASE_S", 0.3)

@@ -57,3 +57,9 @@ def test_a_key_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) ->
     read = load_settings()
     assert read.providers.keys == {"deepseek": "canary-key-1", "mine": "canary-key-2"}
     assert "canary" not in f"{read!r} {read} {read.model_dump_json()}"
+
+
+def test_a_copy_with_another_tree_has_its_parameters() -> None:
+    settings = load_settings()
+    other = settings.model_copy(update={"tree": settings.tree.model_copy(update={"grouper": "contiguous"})})
+    assert other.tree_params.grouper == "contiguous"
