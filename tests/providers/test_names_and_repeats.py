@@ -11,7 +11,7 @@ from app.settings import Settings, SettingsError, check_providers
 from infra.fake_provider import RunningFakeProvider
 from infra.providers.access import BaseUrlNotAllowed, checked_base_url
 from tests.client import ApiClient, error_of
-from tests.factories import handbook
+from tests.factories import handbook, page
 from tests.providers.conftest import summaries_of, with_providers
 
 TEXT = handbook(1)
@@ -135,8 +135,10 @@ async def test_a_parameter_that_a_model_refuses_is_left_out_from_then_on(
     provider.faults({"kind": "unsupported_parameter", "param": param, "count": None, "endpoint": "chat"})
     keys = {"X-" + field.replace("_", "-"): "key"}
     with caplog.at_level(logging.WARNING):
-        for name in ("one", "two"):
-            answer = await api.upload(f"# {name}\n\n{TEXT}", name=f"{name}.md", summary_llm=model, headers=keys)
+        # Different texts: of two summaries that say the same the fake model makes one that repeats itself.
+        for name, topics in (("one", ("anchors", "bread", "bees")), ("two", ("glaciers", "clocks", "salt"))):
+            text = "\n".join(page(topic, 1) for topic in topics)
+            answer = await api.upload(text, name=f"{name}.md", summary_llm=model, headers=keys)
             assert answer.status_code == 200, answer.text
     summaries = await summaries_of(api)
     assert {node["meta"]["summary_kind"] for node in summaries} == {"abstractive"}
