@@ -25,7 +25,7 @@ from infra.db.migrate import Migrations, current_revision
 from infra.db.vector_indexes import VectorIndexes
 from infra.limiter import Limiter, Limits
 from infra.models import OpenModels
-from infra.paid_results import PaidResults, Retention
+from infra.paid.results import PaidResults, Retention
 from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.retrying import RetryPolicy

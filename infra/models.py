@@ -17,8 +17,11 @@ from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
-from infra.paid import PaidChat, PaidEmbedder, PaidReranker, SingleFlight, Till
-from infra.paid_results import PaidResults
+from infra.paid.chat import PaidChat
+from infra.paid.embedder import PaidEmbedder
+from infra.paid.reranker import PaidReranker
+from infra.paid.results import PaidResults
+from infra.paid.till import SingleFlight, Till
 from infra.providers.access import NO_KEY, Access, ProviderAccess
 from infra.rerankers import RERANKERS
 from infra.retrying import RetryPolicy

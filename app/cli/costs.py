@@ -18,7 +18,7 @@ from app.database import joined_database
 from app.settings import load_settings
 from app.using_service import service
 from infra.db.engine import create_engine
-from infra.paid_results import PaidResults, Retention
+from infra.paid.results import PaidResults, Retention
 from interfaces_adaptor.clients.service_client import markdown_files
 
 console = Console()

@@ -1,4 +1,4 @@
-"""The part of an embedder that knows its provider; `infra/paid.py` puts the rest around it."""
+"""The part of an embedder that knows its provider; `infra/paid` puts the rest around it."""
 
 from __future__ import annotations
 

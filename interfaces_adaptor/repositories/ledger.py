@@ -1,4 +1,4 @@
-"""The ledger's reading side; `infra/paid_results.py` writes it, beside each paid result."""
+"""The ledger's reading side; `infra/paid/results.py` writes it, beside each paid result."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from app.container import Container, open_container
 from app.settings import Settings
 from infra.compute import ProcessPool
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
-from infra.paid_results import PaidResults, Retention
+from infra.paid.results import PaidResults, Retention
 from services.domain import DEFAULT_TENANT
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
