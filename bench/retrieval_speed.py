@@ -5,7 +5,9 @@ Passages of the public Markdown corpora with the built-in vectors go straight in
 questions are then asked over HTTP and of the repositories directly (the same statements on one connection), and the
 index is compared with exact search, without a filter and with one that lets about 1 % of the documents through. With
 `--clients` a tree is built, and then so many clients ask all the time: first with nothing else going on, then while
-the tree is rebuilt. `--data FOLDER` keeps the database there, and takes the one that is there.
+the tree is rebuilt. `--data FOLDER` keeps the database there, and takes the one that is there. `--corpus benchmarks`
+takes the documents and the questions of the four quality benchmarks; with `--embedder URL --model NAME` the vectors are
+those of an OpenAI-compatible server, and what HNSW finds of them is all that is measured.
 """
 
 from __future__ import annotations
@@ -20,24 +22,27 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import httpx
+import numpy as np
 from sqlalchemy import text
 
 from app.container import UnitsOfWork
 from app.resources import migrations_folder
 from bench.corpora import Source, corpus
+from bench.retrieval import SETS, benchmark
 from bench.serving import served
 from infra.db.engine import create_engine
 from infra.db.migrate import Migrations, migrate
-from infra.db.recall import measure_recall
+from infra.db.recall import as_near, measure_recall
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
 from infra.postgres import EmbeddedPostgres
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
-from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, Filters, Scored
+from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, EmbeddingSpace, Filters, Scored
 from services.index_document import cut
 from services.ports import FloatArray
 from services.postings import index_terms, indexed_text
@@ -58,22 +63,28 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--corpus", default="md-medium")
     parser.add_argument("--data", type=Path, help="keep the filled database here; one that is there is taken")
+    parser.add_argument("--embedder", help="base URL of an OpenAI-compatible server")
+    parser.add_argument("--model", default="all-MiniLM-L6-v2")
     parser.add_argument("--clients", type=int, default=0, help="ask by so many clients while the tree is rebuilt")
     arguments = parser.parse_args()
+    vectors = served_vectors(arguments.embedder, arguments.model) if arguments.embedder else BUILT_IN
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.data or Path(temporary)).resolve()
         kept = folder / "questions.json"
         with EmbeddedPostgres(folder / "postgres") as at:
             asyncio.run(migrate(at.url, Migrations(migrations_folder())))
             if not kept.is_file():
-                kept.write_text(json.dumps(asyncio.run(fill(at.url, corpus(arguments.corpus), arguments.passages))))
+                sources, asked = texts_of(arguments.corpus)
+                kept.write_text(json.dumps(asyncio.run(fill(at.url, sources, asked, arguments.passages, vectors))))
             questions = json.loads(kept.read_text())
             settings = {"DATABASE_URL": at.url, "RAPTOR_VECTOR_INDEX_FROM": "1000"}
             if arguments.clients:
                 with served(folder, **settings) as (url, _):
                     during_a_rebuild(url, questions, arguments.clients)
                 return
-            asyncio.run(recall(at.url, questions))
+            asyncio.run(recall(at.url, vectors.of(questions)))
+            if arguments.embedder:
+                return
             beside_its_sql(at.url, folder, questions, settings)
 
 
@@ -134,20 +145,50 @@ def in_seconds(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() > end
 
 
-async def fill(url: str, sources: Sequence[Source], passages: int) -> list[str]:
-    """Questions: some consecutive words of passages of chance."""
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    space: EmbeddingSpace
+    of: Callable[[Sequence[str]], FloatArray]
+
+
+BUILT_IN = Vectors(LexicalEmbedder.space, lexical_vectors)
+
+
+def served_vectors(base_url: str, model: str) -> Vectors:
+    def embed(texts: Sequence[str]) -> FloatArray:
+        rows: list[list[float]] = []
+        for start in range(0, len(texts), 64):
+            body = {"model": model, "input": list(texts[start : start + 64])}
+            answer = httpx.post(f"{base_url}/embeddings", json=body, timeout=600).raise_for_status().json()
+            rows += [entry["embedding"] for entry in answer["data"]]
+        return np.array(rows, np.float32).reshape(len(texts), -1)
+
+    return Vectors(EmbeddingSpace("bench", model, embed(["dimensions"]).shape[1]), embed)
+
+
+def texts_of(name: str) -> tuple[list[Source], list[str]]:
+    """Documents, and questions where there are some that people asked. Raises CorpusMissing."""
+    if name != "benchmarks":
+        return corpus(name), []
+    parts = [benchmark(one, None) for one in SETS]
+    sources = [Source(row["doc_id"], row["markdown"]) for documents, _ in parts for row in documents]
+    asked = [row["query"] for _, queries in parts for row in queries]
+    return sources, random.Random(3).sample(asked, QUESTIONS)
+
+
+async def fill(url: str, sources: Sequence[Source], asked: list[str], passages: int, vectors: Vectors) -> list[str]:
+    """The questions: those asked, else some consecutive words of passages of chance."""
     engine = create_engine(url)
     units = UnitsOfWork(engine)
     chance = random.Random(3)
-    space = LexicalEmbedder.space
     texts: list[str] = []
     async with units(DEFAULT_TENANT) as work:
-        dataset = await work.datasets.open(DATASET, space, "hnsw_cosine")
+        dataset = await work.datasets.open(DATASET, vectors.space, "hnsw_cosine")
         await work.commit()
     for number, source in enumerate(sources):
         if len(texts) >= passages:
             break
-        texts += await put(units, source, number)
+        texts += await put(units, source, number, vectors)
     print(f"{len(texts)} passages of {number} documents")
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -155,7 +196,7 @@ async def fill(url: str, sources: Sequence[Source], passages: int) -> list[str]:
         await connection.execute(text("vacuum analyze"))
     await VectorIndexes(engine, from_vectors=1_000).keep(DEFAULT_TENANT, dataset)
     await engine.dispose()
-    questions: list[str] = []
+    questions = asked
     while len(questions) < QUESTIONS:
         words = chance.choice(texts).split()
         start = chance.randrange(max(1, len(words) - 12))
@@ -164,52 +205,52 @@ async def fill(url: str, sources: Sequence[Source], passages: int) -> list[str]:
     return questions
 
 
-async def put(units: UnitsOfWork, source: Source, number: int) -> list[str]:
+async def put(units: UnitsOfWork, source: Source, number: int, vectors: Vectors) -> list[str]:
     name = f"d{number}"
     tags = NARROW.tags if number % 100 == 0 else ()
     async with units(DEFAULT_TENANT) as work:
         new = NewDocument(DATASET, name, f"id:{name}", None, None, None, tags, {}, name, source.markdown)
         await work.documents.put(new)
         version = await work.documents.add_version(
-            NewVersion(DATASET, name, name, source.markdown, None, "builtin/lexical-1", ChunkingParams(), False)
+            NewVersion(DATASET, name, name, source.markdown, None, vectors.space.name, ChunkingParams(), False)
         )
         stored = await work.documents.version_to_index(version)
         chunks, postings = cut(stored, None)
         texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
         await work.documents.add_chunks(stored, chunks)
         await work.postings.add(DATASET, version, postings)
-        rows = zip(chunks, lexical_vectors(texts), strict=True)
-        vectors = [
-            NewVector("chunk", chunk.chunk_id, version, 0, content_key(str(chunk.chunk_id)), v) for chunk, v in rows
+        rows = [
+            NewVector("chunk", chunk.chunk_id, version, 0, content_key(str(chunk.chunk_id)), vector)
+            for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
-        await work.vectors.add(DATASET, LexicalEmbedder.space, vectors)
+        await work.vectors.add(DATASET, vectors.space, rows)
         await work.documents.mark_embedded(version, len(chunks))
         await work.documents.take_over([version])
         await work.commit()
     return texts
 
 
-async def recall(url: str, questions: Sequence[str]) -> None:
+async def recall(url: str, questions: FloatArray) -> None:
     engine = create_engine(url)
     for measured in await measure_recall(engine):
         print(f"index on its own vectors, recall@10 by ef_search: {measured.by_breadth}")
     units = UnitsOfWork(engine)
-    vectors = lexical_vectors(list(questions))
     for name, filters in (("no filter", Filters()), ("1 % filter", NARROW)):
         shares = []
-        for vector in vectors:
+        for vector in questions:
             found = await nearest(units, "hnsw_cosine", vector, filters)
             true = await nearest(units, "exact", vector, filters)
-            shares.append(len(found & true) / max(1, len(true)))
+            shares.append(as_near(found, true) / max(1, len(true)))
         print(f"recall@10 on questions, {name}: {statistics.mean(shares):.4f}")
     await engine.dispose()
 
 
-async def nearest(units: UnitsOfWork, kind: Any, vector: FloatArray, filters: Filters) -> set[UUID]:
+async def nearest(units: UnitsOfWork, kind: Any, vector: FloatArray, filters: Filters) -> list[float]:
+    """Distances of the ten nearest of as many candidates as a request takes, in rising order."""
     async with units(DEFAULT_TENANT, snapshot=True) as work:
         dataset = await work.datasets.get(DATASET)
         asked = Dataset(**{name: getattr(dataset, name) for name in Dataset.__slots__} | {"vector_index": kind})
-        return {one.node_id for one in await work.search.nearest(asked, vector, 10, filters)}
+        return [1 - one.score for one in await work.search.nearest(asked, vector, CANDIDATES, filters)][:10]
 
 
 async def directly(url: str, questions: Sequence[str]) -> list[float]:
