@@ -1,17 +1,15 @@
-"""`python -m bench.faults [--matrix] [--kills 100] [--wall 1000]`: what failures cost, against the fake provider.
+"""`python -m bench.faults [--matrix] [--kills 100]`: what failures cost, against the fake provider.
 
 - `--matrix [ENDPOINT ...]`: every fault on the first, a middle and the last call of a build, for chat and for both
   kinds of embeddings; the tables of `docs/faults.md`. It fails if a case is not as it has to be, or was not struck.
 - `--kills N`: kill -9 of the worker at N random moments, half of builds, half of mendings, and how many calls were paid
   twice.
-- `--wall LEAVES`: the wall time of a build at a latency of 0.5 s and 16 calls at a time, divided by its floor.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import signal
@@ -41,7 +39,6 @@ from bench.fault_matrix import (
     NothingMeasured,
     Seen,
     as_expected,
-    document,
     keys_of,
     models_file,
     places,
@@ -51,7 +48,6 @@ from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from infra.postgres import EmbeddedPostgres
 
 AT_ONCE = 6
-LATENCY_S, CONCURRENCY = 0.5, 16
 KILLS_A_JOB = 4  # the fifth attempt is a job's last
 ENDPOINTS: tuple[Endpoint, ...] = ("chat", "contextualized", "embeddings")
 
@@ -60,15 +56,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matrix", nargs="*", choices=ENDPOINTS, metavar="ENDPOINT", help="all, unless named")
     parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--wall", type=int, default=0, help="leaves")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.matrix is not None and (wrong := asyncio.run(matrix(arguments.matrix or ENDPOINTS))):
         sys.exit(f"{wrong} cases are not as they have to be")
     if arguments.kills:
         asyncio.run(kills(arguments.kills, random.Random(arguments.seed)))
-    if arguments.wall:
-        asyncio.run(wall(arguments.wall))
 
 
 async def matrix(endpoints: Sequence[Endpoint]) -> int:
@@ -175,36 +168,6 @@ async def under_way() -> set[uuid.UUID]:
         }
     finally:
         await connection.close()
-
-
-async def wall(leaves: int) -> None:
-    limits = json.dumps({name: {"concurrency": CONCURRENCY} for name in ("deepseek", "voyage")})
-    text = "\n".join(document(f"wall-{number:03d}") for number in range(-(-leaves // 10)))
-    async with service(
-        latency_s=LATENCY_S,
-        RAPTOR_PROVIDER_LIMITS=limits,
-        RAPTOR_TREE_GROUPER="umap_gmm",
-        RAPTOR_TREE_TOKEN_BUDGET="3500",
-        RAPTOR_TREE_SUMMARY_TOKENS="200",
-        RAPTOR_MODELS_FILE="",
-        RAPTOR_CHUNK_SIZE="500",
-    ) as bench:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", "worker")
-        await asyncio.sleep(15)  # until its pool is warm
-        try:
-            job_id = await bench.upload("wall-00", keys_of("wall-00", "chat"), text)
-            await bench.finished(job_id)
-            jobs = (await bench.http.get("/v1/jobs")).json()["data"]["items"]
-            build = next(job for job in jobs if job["job_type"] == "build")
-            result, timings = build["result"], build["result"]["timings"]
-            print(
-                f"leaves {result['leaves']}  summaries {result['summaries']}  depth {result['depth']}  "
-                + "  ".join(f"{name} {value:.2f}" for name, value in timings.items())
-                + f"  wall/floor {result['wall_to_floor']}"
-            )
-        finally:
-            process.terminate()
-            await process.wait()
 
 
 @asynccontextmanager

@@ -160,7 +160,7 @@ def of_kind(filters: Filters, *, restricted: bool) -> str:
         whole = f"and {SUMMARY_ALLOWED.format(node='e.owner_id')}" if restricted else ""
         kinds.append(
             f"""e.generation_id = {LIVE_TREE} and exists (
-                select from tree_nodes n where n.tenant_id = e.tenant_id and n.tree_id = e.generation_id
+                select from tree_nodes n where n.tenant_id = :tenant and n.tree_id = {LIVE_TREE}
                     and n.node_id = e.owner_id and not n.stale and n.text is not null
             ) {whole}"""
         )

@@ -1,4 +1,4 @@
-"""What a search reads depends on what it finds, not on what the planner knows of a tree that was built a moment ago."""
+"""What a search reads depends on what it finds, not on what the planner knows of vectors, or of a tree built lately."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.container import Container
+from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import lexical_vectors
 from interfaces_adaptor.repositories.search import SqlSearch
 from services.domain import DEFAULT_TENANT, Filters
@@ -24,11 +25,14 @@ READ = """
     where relname in ('tree_node_chunks', 'tree_nodes', 'tree_edges')
 """
 
+COMPARED = "select coalesce(sum(seq_tup_read), 0) from pg_stat_xact_user_tables where relname = 'embeddings'"
+
 
 async def test_rows_that_are_read_are_those_of_the_hits(api: ApiClient, container: Container) -> None:
     await api.ingest(handbook(120))
     async with container.engine.connect() as connection:
         await connection.execute(text("analyze"))
+        await connection.commit()
     # Statistics know the first tree alone; by its value the planner would take the second one for a single row.
     await rebuilt(api)
     nodes = sum(level["nodes"] for level in (await api.data("/v1/datasets/ds/tree"))["levels"])
@@ -45,12 +49,31 @@ async def test_rows_that_are_read_are_those_of_the_hits(api: ApiClient, containe
         assert read < 5 * sum(len(path) for path in paths.values())
 
 
+async def test_a_dataset_with_an_index_is_searched_through_it(api: ApiClient, container: Container) -> None:
+    await api.ingest(handbook(120), build_tree="false")
+    vector = lexical_vectors(["Who lays eggs in cells of wax?"])[0]
+    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
+        dataset = await work.datasets.get("ds")
+    await VectorIndexes(container.engine, from_vectors=50).keep(DEFAULT_TENANT, dataset)
+    async with container.engine.connect() as connection:
+        await connection.execute(text("analyze"))
+        await connection.commit()
+    async with container.services.open_unit_of_work(DEFAULT_TENANT, snapshot=True) as work:
+        search = cast(SqlSearch, work.search)
+        near, compared = await with_rows_read(search, search.nearest(dataset, vector, 10, Filters()), COMPARED)
+        sorting = (await search.connection.execute(text("show enable_sort"))).scalar_one()
+    assert len(near) == 10
+    assert [one.score for one in near] == sorted((one.score for one in near), reverse=True)
+    assert compared == 0, "the vectors were compared one by one"
+    assert sorting == "on", "what follows has to be planned as ever"
+
+
 async def rebuilt(api: ApiClient) -> None:
     started = await api.post("/v1/datasets/ds/rebuild", json={"tree": {"seed": 7}})
     assert (await api.finished(started.json()["data"]["job_id"]))["status"] == "succeeded"
 
 
-async def with_rows_read(search: SqlSearch, statement: Awaitable[Result]) -> tuple[Result, int]:
-    before = (await search.connection.execute(text(READ))).scalar_one()
+async def with_rows_read(search: SqlSearch, statement: Awaitable[Result], count: str = READ) -> tuple[Result, int]:
+    before = (await search.connection.execute(text(count))).scalar_one()
     result = await statement
-    return result, int((await search.connection.execute(text(READ))).scalar_one() - before)
+    return result, int((await search.connection.execute(text(count))).scalar_one() - before)
