@@ -100,24 +100,21 @@ async def _repeat(chore: Chore) -> None:
 
 async def _work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
     while not stop.is_set():
-        worker = asyncio.create_task(_run_worker(app, params))
-        rescue = asyncio.create_task(_rescue_for_ever(app, params))
-        stopped = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait({worker, stopped, rescue}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (worker, rescue, stopped):
-            task.cancel()
-        for outcome in await asyncio.gather(worker, rescue, stopped, return_exceptions=True):
-            if isinstance(outcome, ConnectorException | psycopg.Error | OSError):
-                logger.warning("worker lost its database", extra={"error": str(outcome)})
-            elif isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
-        if stopped not in done:
+        try:
+            # Not cancelled before it is open: of a connection pool that was, tasks stay behind, and now and then a
+            # worker that was told to stop a tenth of a second after its start waited for ever.
+            async with app.open_async():
+                await _run_worker(app, params, stop)
+        except (ConnectorException, psycopg.Error, OSError) as error:
+            logger.warning("worker lost its database", extra={"error": str(error)})
+        if not stop.is_set():
             await asyncio.sleep(1.0)
 
 
-async def _run_worker(app: App, params: QueueParams) -> None:
-    async with app.open_async():
-        await app.run_worker_async(
+async def _run_worker(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+    """Until it is told to stop, or ends with its database's errors."""
+    worker = asyncio.create_task(
+        app.run_worker_async(
             queues=[QUEUE],
             concurrency=params.concurrency,
             fetch_job_polling_interval=params.poll_s,
@@ -128,6 +125,17 @@ async def _run_worker(app: App, params: QueueParams) -> None:
             delete_jobs="always",
             install_signal_handlers=False,
         )
+    )
+    tasks = [worker, asyncio.create_task(_rescue_for_ever(app, params)), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome
 
 
 async def _rescue_for_ever(app: App, params: QueueParams) -> None:

@@ -112,3 +112,14 @@ async def test_finished_work_leaves_no_rows_in_the_queue(
         await asyncio.sleep(0.5)
     async with container.engine.connect() as connection:
         assert await connection.scalar(text("select count(*) from procrastinate_jobs")) == 0
+
+
+@pytest.mark.timeout(60)
+async def test_a_worker_that_is_told_to_stop_while_it_starts_stops(
+    container: Container, database_url: str, pool: ProcessPool
+) -> None:
+    before = len(asyncio.all_tasks())
+    for moment in range(40):
+        async with running_worker(container.settings, database_url, pool):
+            await asyncio.sleep(0.003 * moment)
+    assert len(asyncio.all_tasks()) == before, "a stopped worker left tasks behind"
