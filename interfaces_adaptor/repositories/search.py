@@ -88,11 +88,11 @@ class SqlSearch(SqlCandidates, SqlHits):
     ) -> list[Branch]:
         operator, score = METRICS[dataset.vector_index]
         documents, values = document_conditions(filters)
-        under = """n.node_id in (
+        under = f"""n.node_id in (
             select t.child_id from tree_edges t
             where t.tenant_id = :tenant and t.tree_id = {LIVE_TREE} and t.parent_id = any(:parents)
         )"""
-        among = under.format(LIVE_TREE=LIVE_TREE) if parents is not None else "n.kind = 'root'"
+        among = under if parents is not None else "n.kind = 'root'"
         reached = f"""exists (
             select from chunks c
             where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
