@@ -20,8 +20,8 @@ ALLOWED = """
 
 # The tree that is served. A tree that was built a minute ago is in no statistics: by its value the planner takes it for
 # a single row, and reads all of it once for each row of another table (1.1 s instead of 8 ms for the texts of ten hits
-# among 1,000 passages, until the next ANALYZE). As a subquery the value is hidden from it, and it reckons with an average
-# tree.
+# among 1,000 passages, until the next ANALYZE). As a subquery the value is hidden from it, and it reckons with an
+# average tree.
 LIVE_TREE = "(select cast(:tree as uuid))"
 
 # A summary is let through only if every chunk that it was written from is: otherwise it would tell of what the
