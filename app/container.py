@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -30,29 +31,27 @@ from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
-from infra.uow.sql import SqlUnitOfWork
 from interfaces_adaptor.gateways.readers import READERS
+from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import Chore
-from interfaces_adaptor.repositories import repositories_for
+from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
-from services import Services
-from services.access import Access
-from services.answer import Answerer
-from services.build_tree import Debounce, TreeBuilder
+from services.access import ApiKeys
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
-from services.cost import Budget
-from services.domain import Lease, TenantId
-from services.embed_texts import TextEmbedder
-from services.estimate_cost import CostEstimator
+from services.compute import Compute
+from services.cost.budget import Budget
+from services.cost.estimate import CostEstimator
 from services.health import Health, Part
-from services.index_document import DocumentIndexer
-from services.ingest_document import DocumentIngestor
-from services.jobs import JobRunner
+from services.ingest.index import DocumentIndexer
+from services.ingest.upload import DocumentIngestor
+from services.jobs.run import JobRunner
 from services.lifecycle import Lifecycle
-from services.mend_tree import TreeMender
-from services.ports import Compute
-from services.retrieve import Retriever
-from services.store import OpenUnitOfWork, UnitOfWork
+from services.models.embed_texts import TextEmbedder
+from services.retrieval.answer import Answerer
+from services.retrieval.retrieve import Retriever
+from services.tree.build import Debounce, TreeBuilder
+from services.tree.grow import TreeGrower
+from services.tree.mend import TreeMender
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Container:
     settings: Settings
     engine: AsyncEngine
     services: Services
-    access: Access
+    access: ApiKeys
     health: Health
 
 
@@ -77,39 +76,29 @@ class WorkerContainer:
     chores: tuple[Chore, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnitsOfWork:
-    """Opens units of work on one engine."""
-
-    engine: AsyncEngine
-
-    def __call__(self, tenant: TenantId, lease: Lease | None = None, *, snapshot: bool = False) -> UnitOfWork:
-        return SqlUnitOfWork(self.engine, repositories_for, tenant, lease, snapshot=snapshot)
-
-
 @asynccontextmanager
 async def open_container(settings: Settings, database_url: str) -> AsyncIterator[Container]:
     engine = create_engine(
         database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
     )
-    units = UnitsOfWork(engine)
+    storage = partial(Storage, engine)
     secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
     async with http_client() as http:
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
-        retriever = Retriever(units, models, timeout_s=settings.database.search_timeout_seconds)
+        retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
         services = Services(
-            ingestor=DocumentIngestor(units, READERS, models, secrets, settings.default_vector_index),
+            ingestor=DocumentIngestor(storage, READERS, models, secrets, settings.default_vector_index),
             retriever=retriever,
-            answerer=Answerer(retriever, models, units),
+            answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
-            lifecycle=Lifecycle(units, settings.tree_params, models, secrets),
-            estimator=CostEstimator(units, READERS[".md"], models, settings.tree_params),
+            lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
+            estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
             models=models,
-            open_unit_of_work=units,
+            open_storage=storage,
         )
         try:
-            yield Container(settings, engine, services, Access(SqlKeyStore(engine)), health_of(engine))
+            yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health_of(engine))
         finally:
             await engine.dispose()
 
@@ -120,29 +109,30 @@ async def open_worker(
     database_url: str,
     *,
     pool: ProcessPool | None = None,
-    units_on: Callable[[AsyncEngine], OpenUnitOfWork] = UnitsOfWork,
+    storage_class: type[Storage] = Storage,
 ) -> AsyncIterator[WorkerContainer]:
     """`pool` is one that outlives the worker; without it the worker warms and closes its own."""
     engine = create_engine(
         database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
     )
-    units = units_on(engine)
+    storage = partial(storage_class, engine)
     compute = pool or ProcessPool(settings.worker.processes or None, warm_up)
     secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
     warming = asyncio.create_task(compute.warm())
     try:
         async with http_client() as http:
             models = open_models(settings, engine, http, compute)
-            indexer = DocumentIndexer(units, models, compute, secrets)
+            indexer = DocumentIndexer(storage, models, compute, secrets)
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
-            builder = TreeBuilder(units, settings.tree_params, debounce, models, compute)
-            mender = TreeMender(units, settings.tree_params, models, builder)
+            grower = TreeGrower(storage, compute)
+            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower)
+            mender = TreeMender(storage, settings.tree_params, models, grower)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
-                units,
+                storage,
                 {"ingest": indexer.index, "build": builder.build, "mend": mender.mend},
                 {"build": builder.delay},
-                indexes,
+                indexes.keep,
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )

@@ -27,7 +27,7 @@ from infra.providers.access import BaseUrlNotAllowed, checked_base_url
 from services.clustering import GroupingParams
 from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest
-from services.tree_params import TreeParams
+from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
 

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, insert, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.container import UnitsOfWork
 from app.resources import migrations_folder
 from bench.corpora import CorpusMissing, Source, corpus
 from bench.serving import served
@@ -34,8 +34,9 @@ from infra.db.engine import asyncpg_url, create_engine
 from infra.db.migrate import Migrations, migrate
 from infra.postgres import EmbeddedPostgres
 from interfaces_adaptor.clients.service_client import ServiceClient
+from interfaces_adaptor.repositories import Storage
 from services.domain import DEFAULT_TENANT, EmbeddingSpace
-from services.store import NewVector
+from services.ingest.documents import NewVector
 from utils.hashing import content_key, stable_uuid
 
 WITHOUT_TREE = {"md-large"}
@@ -149,9 +150,9 @@ async def write_both_ways(url: str) -> tuple[float, float]:
     repository, and SQLAlchemy's `insert()` of pgvector's own type."""
     space = EmbeddingSpace("bench", "random", 1024)
     engine = create_engine(url)
-    units = UnitsOfWork(engine)
-    async with units(DEFAULT_TENANT) as work:
-        await work.datasets.open("bench", space, "exact")
+    open_storage = partial(Storage, engine)
+    async with open_storage(DEFAULT_TENANT) as work:
+        await work.open_dataset("bench", space, "exact")
         await work.commit()
     plain = create_async_engine(asyncpg_url(url))
     table = Table(
@@ -172,8 +173,8 @@ async def write_both_ways(url: str) -> tuple[float, float]:
             for i, (owner, row) in enumerate(zip(ids, rows, strict=True))
         ]
         began = time.perf_counter()
-        async with units(DEFAULT_TENANT) as work:
-            await work.vectors.add("bench", space, vectors)
+        async with open_storage(DEFAULT_TENANT) as work:
+            await work.add_vectors("bench", space, vectors)
             await work.commit()
         ours.append(time.perf_counter() - began)
         fixed = {"tenant_id": DEFAULT_TENANT, "dataset_id": "bench", "owner_type": "tree_node", "model": space.name}

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 
 from bench.corpora import CorpusMissing, Source
 from bench.corpora import corpus as read_corpus
-from constants.boilerplate import PAGE_NUMBER
 from services.chunking import CHUNKERS
+from services.chunking.boilerplate import PAGE_NUMBER
 from services.chunking.document import parse_markdown
 from services.chunking.edits import Edits
 from services.chunking.guards import PROTECTED_KINDS, has_facts

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ import httpx
 import numpy as np
 from sqlalchemy import text
 
-from app.container import UnitsOfWork
 from app.resources import migrations_folder
 from bench.corpora import Source, corpus
 from bench.retrieval import SETS, benchmark
@@ -42,13 +42,21 @@ from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
 from infra.postgres import EmbeddedPostgres
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
-from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, EmbeddingSpace, Filters, Scored
-from services.index_document import cut
-from services.ports import FloatArray
-from services.postings import index_terms, indexed_text
-from services.ranking.fusion import ranked
-from services.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
-from services.store import NewDocument, NewVector, NewVersion, UnitOfWork
+from interfaces_adaptor.repositories import Storage
+from services.arrays import FloatArray
+from services.domain import (
+    DEFAULT_TENANT,
+    ChunkingParams,
+    Dataset,
+    EmbeddingSpace,
+)
+from services.ingest.documents import NewDocument, NewVector, NewVersion
+from services.ingest.index import cut
+from services.retrieval.fusion import ranked
+from services.retrieval.hits import Filters, Scored
+from services.retrieval.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
+from services.storage import OpenStorage
+from services.text.postings import index_terms, indexed_text
 from utils.hashing import content_key
 
 DATASET = "speed"
@@ -179,16 +187,16 @@ def texts_of(name: str) -> tuple[list[Source], list[str]]:
 async def fill(url: str, sources: Sequence[Source], asked: list[str], passages: int, vectors: Vectors) -> list[str]:
     """The questions: those asked, else some consecutive words of passages of chance."""
     engine = create_engine(url)
-    units = UnitsOfWork(engine)
+    open_storage = partial(Storage, engine)
     chance = random.Random(3)
     texts: list[str] = []
-    async with units(DEFAULT_TENANT) as work:
-        dataset = await work.datasets.open(DATASET, vectors.space, "hnsw_cosine")
+    async with open_storage(DEFAULT_TENANT) as work:
+        dataset = await work.open_dataset(DATASET, vectors.space, "hnsw_cosine")
         await work.commit()
     for number, source in enumerate(sources):
         if len(texts) >= passages:
             break
-        texts += await put(units, source, number, vectors)
+        texts += await put(open_storage, source, number, vectors)
     print(f"{len(texts)} passages of {number} documents")
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -205,27 +213,27 @@ async def fill(url: str, sources: Sequence[Source], asked: list[str], passages: 
     return questions
 
 
-async def put(units: UnitsOfWork, source: Source, number: int, vectors: Vectors) -> list[str]:
+async def put(open_storage: OpenStorage[Storage], source: Source, number: int, vectors: Vectors) -> list[str]:
     name = f"d{number}"
     tags = NARROW.tags if number % 100 == 0 else ()
-    async with units(DEFAULT_TENANT) as work:
+    async with open_storage(DEFAULT_TENANT) as work:
         new = NewDocument(DATASET, name, f"id:{name}", None, None, None, tags, {}, name, source.markdown)
-        await work.documents.put(new)
-        version = await work.documents.add_version(
+        await work.put_document(new)
+        version = await work.add_version(
             NewVersion(DATASET, name, name, source.markdown, None, vectors.space.name, ChunkingParams(), False)
         )
-        stored = await work.documents.version_to_index(version)
+        stored = await work.version_to_index(version)
         chunks, postings = cut(stored, None)
         texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
-        await work.documents.add_chunks(stored, chunks)
-        await work.postings.add(DATASET, version, postings)
+        await work.add_chunks(stored, chunks)
+        await work.add_postings(DATASET, version, postings)
         rows = [
             NewVector("chunk", chunk.chunk_id, version, 0, content_key(str(chunk.chunk_id)), vector)
             for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
-        await work.vectors.add(DATASET, vectors.space, rows)
-        await work.documents.mark_embedded(version, len(chunks))
-        await work.documents.take_over([version])
+        await work.add_vectors(DATASET, vectors.space, rows)
+        await work.mark_embedded(version, len(chunks))
+        await work.serve_versions([version])
         await work.commit()
     return texts
 
@@ -234,51 +242,51 @@ async def recall(url: str, questions: FloatArray) -> None:
     engine = create_engine(url)
     for measured in await measure_recall(engine):
         print(f"index on its own vectors, recall@10 by ef_search: {measured.by_breadth}")
-    units = UnitsOfWork(engine)
+    open_storage = partial(Storage, engine)
     for name, filters in (("no filter", Filters()), ("1 % filter", NARROW)):
         shares = []
         for vector in questions:
-            found = await nearest(units, "hnsw_cosine", vector, filters)
-            true = await nearest(units, "exact", vector, filters)
+            found = await nearest(open_storage, "hnsw_cosine", vector, filters)
+            true = await nearest(open_storage, "exact", vector, filters)
             shares.append(as_near(found, true) / max(1, len(true)))
         print(f"recall@10 on questions, {name}: {statistics.mean(shares):.4f}")
     await engine.dispose()
 
 
-async def nearest(units: UnitsOfWork, kind: Any, vector: FloatArray, filters: Filters) -> list[float]:
+async def nearest(open_storage: OpenStorage[Storage], kind: Any, vector: FloatArray, filters: Filters) -> list[float]:
     """Distances of the ten nearest of as many candidates as a request takes, in rising order."""
-    async with units(DEFAULT_TENANT, snapshot=True) as work:
-        dataset = await work.datasets.get(DATASET)
+    async with open_storage(DEFAULT_TENANT, snapshot=True) as work:
+        dataset = await work.get_dataset(DATASET)
         asked = Dataset(**{name: getattr(dataset, name) for name in Dataset.__slots__} | {"vector_index": kind})
-        return [1 - one.score for one in await work.search.nearest(asked, vector, CANDIDATES, filters)][:10]
+        return [1 - one.score for one in await work.nearest(asked, vector, CANDIDATES, filters)][:10]
 
 
 async def directly(url: str, questions: Sequence[str]) -> list[float]:
     """Seconds a question of all statements that a request needs, the embedding and the arithmetic left out."""
     engine = create_engine(url)
-    units = UnitsOfWork(engine)
+    open_storage = partial(Storage, engine)
     vectors = lexical_vectors(list(questions))
     took = []
     for question, vector in [*zip(questions[:10], vectors[:10], strict=True), *zip(questions, vectors, strict=True)]:
-        async with units(DEFAULT_TENANT, snapshot=True) as work:
+        async with open_storage(DEFAULT_TENANT, snapshot=True) as work:
             took.append(await statements(work, question, vector))
     await engine.dispose()
     return took[10:]
 
 
-async def statements(work: UnitOfWork, question: str, vector: FloatArray) -> float:
+async def statements(work: Storage, question: str, vector: FloatArray) -> float:
     began = time.perf_counter()
-    dataset = await work.datasets.get(DATASET)
-    await work.search.embedded(DATASET)
+    dataset = await work.get_dataset(DATASET)
+    await work.has_embedded(DATASET)
     filters = Filters(level=(0,))
-    near = [one.node_id for one in await work.search.nearest(dataset, vector, CANDIDATES, filters)]
+    near = [one.node_id for one in await work.nearest(dataset, vector, CANDIDATES, filters)]
     terms = sorted(set(index_terms(question)))
-    found = await work.search.passages(dataset, vector, terms, near, CANDIDATES, filters)
+    found = await work.passages(dataset, vector, terms, near, CANDIDATES, filters)
     took = time.perf_counter() - began
     best: list[Scored] = ranked(found, LEXICAL_DENSE_WEIGHT, smooth=True)[:TOP_K]
     began = time.perf_counter()
-    hits = await work.search.hits(dataset, best, filters)
-    await work.search.paths(dataset, [hit.node_id for hit in hits])
+    hits = await work.hits(dataset, best, filters)
+    await work.paths(dataset, [hit.node_id for hit in hits])
     return took + time.perf_counter() - began
 
 

@@ -25,7 +25,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from infra.uow.sql import short_transaction
+from infra.uow.unit_of_work import short_transaction
 from services.errors import ContextTooLong, ProviderRateLimited
 
 logger = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class Limits:
 
 @dataclass(slots=True)
 class Call:
-    """A call that was let through; `tokens` is set to what it really took, `told` to what the provider said."""
+    """A call that was let through; `tokens` is set to what it really took, `reported` to what the provider said."""
 
     call_id: uuid.UUID
     tokens: int
-    told: Limits | None = None
+    reported: Limits | None = None
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -78,14 +78,14 @@ class Queue:
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 
 
-def heard(headers: Mapping[str, str]) -> None:
+def note_limits(headers: Mapping[str, str]) -> None:
     """Takes down what an answer to the call under way says of its key's limits; `headers` in lower case."""
     call = current_call.get()
     if call is None:
         return
     rpm, tpm = (positive(headers.get(f"x-ratelimit-limit-{name}")) for name in ("requests", "tokens"))
     if rpm is not None or tpm is not None:
-        call.told = Limits(rpm, tpm)
+        call.reported = Limits(rpm, tpm)
 
 
 def positive(value: str | None) -> int | None:
@@ -221,7 +221,7 @@ class Limiter:
                     ),
                     {**owner, "kept": 2 * limits.window_s},
                 )
-            if call.told is not None:
+            if call.reported is not None:
                 await connection.execute(
                     text(
                         """
@@ -230,7 +230,7 @@ class Limiter:
                             and (rpm, tpm) is distinct from (coalesce(:rpm, rpm), coalesce(:tpm, tpm))
                         """
                     ),
-                    {**owner, "rpm": call.told.rpm, "tpm": call.told.tpm},
+                    {**owner, "rpm": call.reported.rpm, "tpm": call.reported.tpm},
                 )
 
     async def _slow_down(

@@ -46,7 +46,7 @@ class RetryPolicy:
             retry=retry_if_exception(self._again),
             wait=self._pause,
             stop=stop_after_attempt(self.attempts) | stop_after_delay(self.deadline_s),
-            before_sleep=told,
+            before_sleep=log_retry,
             reraise=True,
         )
         return await retrying(call)
@@ -68,7 +68,7 @@ def retry_after_of(state: RetryCallState) -> float | None:
     return error.retry_after_s if isinstance(error, ProviderError) else None
 
 
-def told(state: RetryCallState) -> None:
+def log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome is not None else None
     if isinstance(error, ProviderError):
         logger.warning(

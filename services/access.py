@@ -45,7 +45,7 @@ class KeyStore(Protocol):
     async def tenant_of(self, secret_hash: bytes) -> TenantId | None: ...
 
 
-class Access:
+class ApiKeys:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
         self._exist: tuple[float, bool] = (0.0, False)

@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
-from services.cost import Budget, Errand, Keys
-from services.domain import JsonObject, TenantId
-from services.errors import AlreadyRunning
-from services.ports import Models, SecretBox
-from services.store import NewJob, OpenUnitOfWork
-from services.tree_params import AUTO, TreeParams
+from services.cost.budget import Budget, CallContext, Keys
+from services.domain import Dataset, JsonObject, TenantId, VectorIndex
+from services.errors import AlreadyRunning, TreeNotFound
+from services.jobs.job import Job, NewJob
+from services.jobs.limits import JobLimits
+from services.jobs.secrets import SecretBox, bring_keys
+from services.models.registry import Models
+from services.storage import OpenStorage, UnitOfWork
+from services.tree.nodes import Tree
+from services.tree.params import TreeParams
+
+
+class LifecycleStorage(UnitOfWork, Protocol):
+    """What changes to documents, datasets and jobs ask of storage."""
+
+    async def get_dataset(self, dataset_id: str) -> Dataset:
+        """Raises DatasetNotFound."""
+        ...
+
+    async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
+        """Changes what was asked for by name and leaves the rest."""
+        ...
+
+    async def delete_dataset(self, dataset_id: str) -> None:
+        """Raises DatasetNotFound."""
+        ...
+
+    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+        """Raises DocumentNotFound."""
+        ...
+
+    async def want_tree(self, dataset_id: str) -> int:
+        """Notes that the tree is behind its documents; the revision that a tree has to reach to hold them."""
+        ...
+
+    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
+        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `limits`,
+        a `budget` and what was `spent` of it, take the place of those of the one that waits."""
+        ...
+
+    async def running_build(self, dataset_id: str) -> UUID | None: ...
+
+    async def live_tree(self, dataset_id: str) -> Tree | None: ...
+
+    async def start_job(self, job: NewJob) -> UUID:
+        """Adds the job and its place in the queue."""
+        ...
+
+    async def get_job(self, job_id: UUID) -> Job:
+        """Raises JobNotFound."""
+        ...
+
+    async def cancel_job(self, job_id: UUID) -> None:
+        """Raises JobNotFound."""
+        ...
+
+    async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:
+        """The job that goes on: this one, or for a build the next one. Limits in `budget` take the place of the
+        job's own; what it used counts. Raises JobNotFound, VersionConflict."""
+        ...
+
+    async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +81,9 @@ class Rebuild:
 
 class Lifecycle:
     def __init__(
-        self, open_unit_of_work: OpenUnitOfWork, tree_params: TreeParams, models: Models, secrets: SecretBox
+        self, open_storage: OpenStorage[LifecycleStorage], tree_params: TreeParams, models: Models, secrets: SecretBox
     ) -> None:
-        self._open = open_unit_of_work
+        self._open = open_storage
         self._tree_params = tree_params
         self._models = models
         self._secrets = secrets
@@ -34,18 +92,18 @@ class Lifecycle:
         """Gone from retrieval when this returns, with every summary that its text went into; the job that makes the
         tree anew, or None where there is no tree. Hard: text, chunks, vectors and those summaries are erased."""
         async with self._open(tenant) as work:
-            dataset = await work.datasets.get(dataset_id)
-            await work.documents.delete(dataset_id, doc_id, hard=hard)
+            dataset = await work.get_dataset(dataset_id)
+            await work.delete_document(dataset_id, doc_id, hard=hard)
             job_id = None
             if dataset.live_tree_id is not None:
-                await work.datasets.want_tree(dataset_id)
-                job_id = await work.jobs.request_build(dataset_id)
+                await work.want_tree(dataset_id)
+                job_id = await work.request_build(dataset_id)
             await work.commit()
         return job_id
 
     async def delete_dataset(self, tenant: TenantId, dataset_id: str) -> None:
         async with self._open(tenant) as work:
-            await work.datasets.delete(dataset_id)
+            await work.delete_dataset(dataset_id)
             await work.commit()
 
     async def rebuild(
@@ -55,45 +113,43 @@ class Lifecycle:
         AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel,
         MissingProviderKey."""
         async with self._open(tenant) as work:
-            dataset = await work.datasets.get(dataset_id)
-            running = await work.jobs.running_build(dataset_id)
+            dataset = await work.get_dataset(dataset_id)
+            running = await work.running_build(dataset_id)
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
             params = self._tree_params.changed({**dataset.settings, **changes})
-            errand = Errand(tenant, dataset_id, keys=keys)
-            self._models.check(params.summary_llm, errand)
-            self._models.embedder(dataset.space, errand)
+            context = CallContext(tenant, dataset_id, keys=keys)
+            self._models.check(params.summary_llm, context)
+            self._models.embedder(dataset.space, context)
             if changes:
-                await work.datasets.settle(dataset_id, vector_index=None, settings=changes)
-            await work.datasets.want_tree(dataset_id)
-            limits = {"budget": budget.as_json(), "spent": {}} if budget.as_json() else {}
-            job_id = await work.jobs.request_build(dataset_id, at_once=True, limits=limits)
-            sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
-            await work.jobs.put_secrets(job_id, sealed)
+                await work.change_dataset(dataset_id, vector_index=None, settings=changes)
+            await work.want_tree(dataset_id)
+            job_id = await work.request_build(dataset_id, at_once=True, limits=JobLimits(budget).as_params())
+            await bring_keys(work, self._secrets, job_id, keys)
             await work.commit()
-        note = self._models.resolve_chat(params.summary_llm).note if params.summary_llm != AUTO else ""
+        note = self._models.resolve_chat(self._models.chosen_chat(params.summary_llm, context)).note
         return Rebuild(job_id, (note,) if note else ())
 
     async def retry_nodes(self, tenant: TenantId, dataset_id: str, keys: Keys, budget: Budget) -> UUID:
         """A job that has the nodes of the live tree that were written without their model written by it. Raises
         TreeNotFound, UnknownModel, MissingProviderKey."""
         async with self._open(tenant) as work:
-            tree = await work.catalog.tree(dataset_id)
-            dataset = await work.datasets.get(dataset_id)
-            errand = Errand(tenant, dataset_id, keys=keys)
-            self._models.check(str(tree.params["summary_llm"]), errand)
-            self._models.embedder(dataset.space, errand)
-            params = {"budget": budget.as_json()} if budget.as_json() else {}
-            job_id = await work.jobs.start(NewJob("mend", dataset_id, None, None, params))
-            sealed = {provider: self._secrets.seal(key, job_id.hex) for provider, key in keys.items()}
-            await work.jobs.put_secrets(job_id, sealed)
+            dataset = await work.get_dataset(dataset_id)
+            tree = await work.live_tree(dataset_id)
+            if tree is None:
+                raise TreeNotFound(dataset_id=dataset_id)
+            context = CallContext(tenant, dataset_id, keys=keys)
+            self._models.check(str(tree.params["summary_llm"]), context)
+            self._models.embedder(dataset.space, context)
+            job_id = await work.start_job(NewJob("mend", dataset_id, None, None, JobLimits(budget).as_params()))
+            await bring_keys(work, self._secrets, job_id, keys)
             await work.commit()
         return job_id
 
     async def cancel_job(self, tenant: TenantId, job_id: UUID) -> None:
         """Ends a job that has not ended; what it finished is kept. Does nothing to one that has ended."""
         async with self._open(tenant) as work:
-            await work.jobs.cancel(job_id)
+            await work.cancel_job(job_id)
             await work.commit()
 
     async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
@@ -102,13 +158,12 @@ class Lifecycle:
         are brought anew: those of the first time were erased when the job ended. Raises VersionConflict for another
         state."""
         async with self._open(tenant) as work:
-            job = await work.jobs.get(job_id)
+            job = await work.get_job(job_id)
             if job.status == "succeeded" and job.result.get("degraded"):
-                params = {"budget": budget.as_json()} if budget.as_json() else {}
-                again = await work.jobs.start(NewJob("mend", job.dataset_id, None, None, params))
+                params = JobLimits(budget).as_params()
+                again = await work.start_job(NewJob("mend", job.dataset_id, None, None, params))
             else:
-                again = await work.jobs.retry(job_id, budget.as_json())
-            sealed = {provider: self._secrets.seal(key, again.hex) for provider, key in keys.items()}
-            await work.jobs.put_secrets(again, sealed)
+                again = await work.retry_job(job_id, budget)
+            await bring_keys(work, self._secrets, again, keys)
             await work.commit()
         return again

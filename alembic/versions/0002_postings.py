@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from services.postings import PostingLists, indexed_text, posting_lists
+from services.text.postings import PostingLists, indexed_text, posting_lists
 
 revision = "0002"
 down_revision = "0001"

@@ -15,7 +15,7 @@ from app.cli.using import DatasetId, Key, Url, shortened
 from app.evaluation import as_json, evaluate, show
 from app.settings import load_settings
 from app.using_service import service
-from services.evaluation import NoQuestions, questions_in
+from services.retrieval.evaluation import NoQuestions, questions_in
 
 console = Console()
 

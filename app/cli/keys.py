@@ -13,7 +13,7 @@ from rich.table import Table
 from app.container import open_container
 from app.database import joined_database
 from app.settings import load_settings
-from services.access import Access
+from services.access import ApiKeys
 
 app = typer.Typer(help="API keys of this service: create, list, revoke.", no_args_is_help=True)
 console = Console()
@@ -21,7 +21,7 @@ console = Console()
 Result = TypeVar("Result")
 
 
-def with_access(action: Callable[[Access], Awaitable[Result]]) -> Result:
+def with_access(action: Callable[[ApiKeys], Awaitable[Result]]) -> Result:
     settings = load_settings()
 
     async def act(url: str) -> Result:

@@ -8,8 +8,8 @@ import numpy as np
 
 from constants.models import Price
 from infra.providers.failures import bad_answer
-from services.domain import Usage
-from services.ports import FloatArray
+from services.arrays import FloatArray
+from services.cost.usage import Usage
 from utils.tokens import estimate_tokens
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.domain import EmbeddingSpace
-from services.ports import EmbeddingUnit
+from services.models.embedding import EmbeddingUnit
 from utils.batching import windows
 from utils.hashing import content_key
 from utils.tokens import estimate_tokens

@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from infra.embeddings.batching import single_units
-from services.domain import EmbeddingSpace, Usage
-from services.ports import Compute, Embeddings, EmbeddingUnit, FloatArray, VectorsArrived
-from utils.words import words
+from services.arrays import FloatArray
+from services.compute import Compute
+from services.cost.usage import Usage
+from services.domain import EmbeddingSpace
+from services.models.embedding import Embeddings, EmbeddingUnit, VectorsArrived
+from services.text.words import words
 
 DIMENSIONS = 1024
 

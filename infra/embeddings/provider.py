@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from constants.models import EmbedderSpec
-from services.domain import EmbeddingSpace, Usage
-from services.ports import EmbeddingUnit, FloatArray
+from services.arrays import FloatArray
+from services.cost.usage import Usage
+from services.domain import EmbeddingSpace
+from services.models.embedding import EmbeddingUnit
 
 
 class ProviderEmbedder(Protocol):

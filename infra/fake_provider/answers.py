@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from constants.prompts import ANSWER, NOT_IN_DATASET, REFINEMENT, SUMMARY, Prompt
-from services.key_phrases import titles_of
-from utils.sentences import ReadSentence, read_sentences
+from services.text.key_phrases import titles_of
+from services.text.sentences import ReadSentence, read_sentences
+from services.text.words import words
 from utils.tokens import estimate_tokens, truncate_to_tokens
-from utils.words import words
 
 _RECOGNISED_BY = 64  # characters of a system message
 _MAX_WORDS = re.compile(r"\b(\d{1,6}) words")

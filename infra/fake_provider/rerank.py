@@ -11,7 +11,7 @@ from infra.fake_provider.calls import Call
 from infra.fake_provider.faults import FaultRule
 from infra.fake_provider.refusals import Refusal
 from infra.fake_provider.rows import Row, misplaced
-from utils.words import words
+from services.text.words import words
 
 _MOST_DOCUMENTS = 1000
 

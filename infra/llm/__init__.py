@@ -9,7 +9,7 @@ import httpx2
 from constants.models import ChatSpec
 from infra.llm.openai_compatible import OpenAICompatibleChat
 from infra.providers.access import Access
-from services.ports import ChatModel
+from services.models.chat import ChatModel
 
 CHAT_MODELS: dict[str, Callable[[ChatSpec, Access, httpx2.AsyncClient], ChatModel]] = {
     "openai": OpenAICompatibleChat,

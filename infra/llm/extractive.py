@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from services.domain import Usage
-from services.extractive import summarise
-from services.ports import Compute, Summary, SummaryRequest
+from services.compute import Compute
+from services.cost.usage import Usage
+from services.models.summary import Summary, SummaryRequest
+from services.text.extractive import summarise
 
 
 class ExtractiveSummarizer:

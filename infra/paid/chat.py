@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from constants.models import ChatSpec, Price
 from infra.limiter import Call
-from infra.paid.till import Till
-from services.cost import Errand
-from services.domain import Usage
+from infra.paid.calls import PaidCalls
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
 from services.errors import ProviderError
-from services.ports import ChatAnswer, ChatModel, ChatRequest
+from services.models.chat import ChatAnswer, ChatModel, ChatRequest
 from utils.hashing import content_key
 from utils.tokens import estimate_tokens
 
@@ -21,28 +21,28 @@ Opened = tuple[AsyncExitStack, Call, str | ChatAnswer, AsyncGenerator[str | Chat
 
 
 class PaidChat:
-    def __init__(self, spec: ChatSpec, inner: ChatModel, till: Till, errand: Errand) -> None:
+    def __init__(self, spec: ChatSpec, inner: ChatModel, calls: PaidCalls, context: CallContext) -> None:
         self.provider, self.model, self.concurrency = spec.provider, spec.model, inner.concurrency
         self._spec = spec
         self._inner = inner
-        self._till = till
-        self._errand = errand
+        self._calls = calls
+        self._errand = context
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         key = chat_key(self._spec, request)
         if request.reusable:
-            found = await self._till.results.get(self._errand.tenant, key)
+            found = await self._calls.results.get(self._errand.tenant, key)
             kept = None if found is None else ChatAnswer(found["text"], found["finish_reason"], Usage())
             # What an earlier release kept may be of no use by today's rules.
             if kept is not None and request.usable(kept):
                 return await self._again(request, kept)
-        answer, shared = await self._till.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))
+        answer, shared = await self._calls.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))
         return await self._again(request, answer) if shared else answer
 
     async def _again(self, request: ChatRequest, answer: ChatAnswer) -> ChatAnswer:
         """An answer that was paid for already."""
         usage = Usage(cache_hits=1)
-        await self._till.results.put(
+        await self._calls.results.put(
             self._errand,
             None,
             stage=request.purpose,
@@ -65,10 +65,10 @@ class PaidChat:
             await self._book(request, answer, key)
 
         expected = expected_of(self._spec.price, request)
-        return await self._till.paid("chat", self._spec, expected, self._errand, ask, book)
+        return await self._calls.run("chat", self._spec, expected, self._errand, ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
-        await self._till.results.put(
+        await self._calls.results.put(
             self._errand,
             key if request.reusable and request.usable(answer) else None,
             stage=request.purpose,
@@ -88,7 +88,7 @@ class PaidChat:
         async def opened() -> Opened:
             return await self._opened(request, expected, streamed)
 
-        retries = self._till.retries if self._errand.job_id is not None else self._till.retries.for_a_person()
+        retries = self._calls.retries if self._errand.job_id is not None else self._calls.retries.for_a_person()
         try:
             stack, call, part, rest = await retries.run(opened)
             async with stack:
@@ -115,9 +115,9 @@ class PaidChat:
         connection."""
         tokens = expected.input_tokens + expected.output_tokens
         async with AsyncExitStack() as stack:
-            limiter = self._till.limiter
+            limiter = self._calls.limiter
             call = await stack.enter_async_context(
-                limiter.call(self.provider, self._till.key, self._till.limits, tokens)
+                limiter.call(self.provider, self._calls.key, self._calls.limits, tokens)
             )
             parts = await stack.enter_async_context(aclosing(self._inner.stream(request)))
             streamed.owed = True

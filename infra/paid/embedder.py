@@ -11,25 +11,26 @@ import numpy as np
 
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Call
-from infra.paid.till import Till
-from services.cost import Errand
-from services.domain import Usage
+from infra.paid.calls import PaidCalls
+from services.arrays import FloatArray
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
 from services.errors import ContextTooLong, EmbeddingServiceUnavailable, ProviderError
-from services.ports import Embeddings, EmbeddingUnit, FloatArray, VectorsArrived
+from services.models.embedding import Embeddings, EmbeddingUnit, VectorsArrived
 from utils.tokens import estimate_tokens
 
 
 class PaidEmbedder:
     """Vectors are their own store of paid results: they are kept with the key of what shaped them."""
 
-    def __init__(self, inner: ProviderEmbedder, till: Till, errand: Errand) -> None:
+    def __init__(self, inner: ProviderEmbedder, calls: PaidCalls, context: CallContext) -> None:
         self.space = inner.space
         self.max_tokens = inner.max_tokens
         self.batch = inner.spec.batch
         self.concurrency = inner.spec.concurrency
         self._inner = inner
-        self._till = till
-        self._errand = errand
+        self._calls = calls
+        self._errand = context
 
     def units(self, texts: Sequence[str]) -> list[EmbeddingUnit]:
         return self._inner.units(texts)
@@ -104,12 +105,12 @@ class PaidEmbedder:
 
         async def book(answer: tuple[FloatArray, Usage]) -> None:
             stage, usage = "embed" if kind == "document" else "query", answer[1]
-            await self._till.results.put(
+            await self._calls.results.put(
                 self._errand, None, stage=stage, provider=spec.provider, model=spec.model, output=None, usage=usage
             )
             self._errand.meter.add(usage)
 
-        return await self._till.paid("embed", spec, expected, self._errand, ask, book)
+        return await self._calls.run("embed", spec, expected, self._errand, ask, book)
 
     def _expected(self, documents: list[list[str]]) -> Usage:
         tokens = sum(estimate_tokens(text) for document in documents for text in document)

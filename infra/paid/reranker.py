@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infra.limiter import Call
-from infra.paid.till import Till
+from infra.paid.calls import PaidCalls
 from infra.rerankers.provider import ProviderReranker
-from services.cost import Errand
-from services.domain import Usage
-from services.ports import Reranked
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
+from services.models.reranking import Reranked
 from utils.tokens import estimate_tokens
 
 
 class PaidReranker:
-    def __init__(self, inner: ProviderReranker, till: Till, errand: Errand) -> None:
+    def __init__(self, inner: ProviderReranker, calls: PaidCalls, context: CallContext) -> None:
         self.name = inner.spec.name
         self._inner = inner
-        self._till = till
-        self._errand = errand
+        self._calls = calls
+        self._errand = context
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Reranked:
         spec = self._inner.spec
@@ -31,7 +31,7 @@ class PaidReranker:
             return reranked
 
         async def book(reranked: Reranked) -> None:
-            await self._till.results.put(
+            await self._calls.results.put(
                 self._errand,
                 None,
                 stage="rerank",
@@ -42,4 +42,4 @@ class PaidReranker:
             )
             self._errand.meter.add(reranked.usage)
 
-        return await self._till.paid("rerank", spec, expected, self._errand, ask, book)
+        return await self._calls.run("rerank", spec, expected, self._errand, ask, book)

@@ -17,9 +17,10 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from infra.uow.sql import short_transaction
-from services.cost import Errand
-from services.domain import TenantId, Usage
+from infra.uow.unit_of_work import short_transaction
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
+from services.domain import TenantId
 
 PUT = text(
     """
@@ -94,7 +95,15 @@ class PaidResults:
         return found
 
     async def put(
-        self, errand: Errand, key: bytes | None, *, stage: str, provider: str, model: str, output: Any, usage: Usage
+        self,
+        context: CallContext,
+        key: bytes | None,
+        *,
+        stage: str,
+        provider: str,
+        model: str,
+        output: Any,
+        usage: Usage,
     ) -> None:
         """The result, unless `key` is None because it is not one to give again, and what it cost in any case.
 
@@ -104,7 +113,7 @@ class PaidResults:
         result = None
         if key is not None:
             result = {
-                "tenant": errand.tenant,
+                "tenant": context.tenant,
                 "key": key,
                 "kind": stage,
                 "provider": provider,
@@ -118,7 +127,7 @@ class PaidResults:
                     }
                 ),
             }
-        line = ledger_line(errand, stage, provider, model, usage)
+        line = ledger_line(context, stage, provider, model, usage)
         entry = Entry(result, line, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._writer is None or self._writer.done():
@@ -154,11 +163,11 @@ class PaidResults:
             return (await connection.execute(PURGE, values)).rowcount
 
 
-def ledger_line(errand: Errand, stage: str, provider: str, model: str, usage: Usage) -> dict[str, Any]:
+def ledger_line(context: CallContext, stage: str, provider: str, model: str, usage: Usage) -> dict[str, Any]:
     return {
-        "tenant": errand.tenant,
-        "dataset": errand.dataset_id,
-        "job": errand.job_id.hex if errand.job_id is not None else "",
+        "tenant": context.tenant,
+        "dataset": context.dataset_id,
+        "job": context.job_id.hex if context.job_id is not None else "",
         "stage": stage,
         "provider": provider,
         "model": model,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from infra.limiter import heard
+from infra.limiter import note_limits
 
 # The whole of a call has a deadline in `infra/retrying.py`: a byte a second never runs into these.
 TIMEOUT = httpx2.Timeout(120.0, connect=5.0, pool=30.0)
@@ -41,7 +41,7 @@ class BoundedStream(httpx2.AsyncByteStream):
 class BoundedTransport(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
-        heard(response.headers)
+        note_limits(response.headers)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.stream.aclose()

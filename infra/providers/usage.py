@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def told(usage: Any, name: str) -> int:
+def reported_tokens(usage: Any, name: str) -> int:
     """A count out of an answer's `usage`; 0 where the answer does not tell it, or tells no number of tokens. SDKs hand
     on what a server sends without looking at it."""
     value = getattr(usage, name, None)

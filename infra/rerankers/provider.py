@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from constants.models import RerankerSpec
-from services.ports import Reranked
+from services.models.reranking import Reranked
 
 
 class ProviderReranker(Protocol):

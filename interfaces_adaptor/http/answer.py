@@ -24,10 +24,17 @@ from interfaces_adaptor.http.retrieval import checked_query, filters_from
 from interfaces_adaptor.http.schemas.answer import AnswerBody, AnswerOut, FoundOut, StatementOut, WholeAnswerOut
 from interfaces_adaptor.http.schemas.envelope import Answer
 from interfaces_adaptor.http.streaming import NDJSON, SSE, EventStream, HungUp, Relay, unless_hung_up, wanted_type
-from services.answer import Answered, Cited, Delta, Event, Found, Question
-from services.cost import Budget
+from services.cost.budget import Budget
 from services.errors import RaptorError
-from services.retrieve import Query
+from services.retrieval.answer import (
+    Answered,
+    Cited,
+    Delta,
+    Event,
+    Evidence,
+    Question,
+)
+from services.retrieval.retrieve import Query
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +113,7 @@ def failed(error: Exception) -> NamedEvent:
 async def named(events: AsyncGenerator[Event, None], began: float) -> AsyncGenerator[NamedEvent, None]:
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Found):
+            if isinstance(event, Evidence):
                 yield "retrieval", FoundOut.of(event).model_dump(mode="json")
             elif isinstance(event, Delta):
                 yield "delta", {"text": event.text}
@@ -118,10 +125,10 @@ async def named(events: AsyncGenerator[Event, None], began: float) -> AsyncGener
 
 
 async def whole(events: AsyncGenerator[Event, None], began: float) -> WholeAnswerOut:
-    found: Found | None = None
+    found: Evidence | None = None
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Found):
+            if isinstance(event, Evidence):
                 found = event
             elif isinstance(event, Answered):
                 assert found is not None

@@ -5,14 +5,37 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 
-from services import Services
+from interfaces_adaptor.repositories import Storage
+from services.cost.estimate import CostEstimator
 from services.domain import TenantId
 from services.errors import InvalidRequest
+from services.ingest.upload import DocumentIngestor
+from services.lifecycle import Lifecycle
+from services.models.embed_texts import TextEmbedder
+from services.models.registry import Models
+from services.retrieval.answer import Answerer
+from services.retrieval.retrieve import Retriever
+from services.storage import OpenStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The flows that a request can start, and the way to what is stored."""
+
+    ingestor: DocumentIngestor
+    retriever: Retriever
+    answerer: Answerer
+    embedder: TextEmbedder
+    lifecycle: Lifecycle
+    estimator: CostEstimator
+    models: Models
+    open_storage: OpenStorage[Storage]
 
 
 def services_of(request: Request) -> Services:

@@ -11,7 +11,7 @@ from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.retrieval import checked_string
 from interfaces_adaptor.http.schemas.embeddings import EmbeddingOut, EmbeddingsBody, EmbeddingsOut, EmbeddingsUsage
-from services.embed_texts import Texts
+from services.models.embed_texts import Texts
 
 router = APIRouter(prefix="/v1", tags=["embeddings"])
 

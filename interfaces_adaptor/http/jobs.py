@@ -15,8 +15,8 @@ from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, Tena
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
 from interfaces_adaptor.http.schemas.jobs import JobOut, JobStarted, RetryBody
-from services.cost import Budget
-from services.domain import TERMINAL, Job
+from services.cost.budget import Budget
+from services.jobs.job import TERMINAL, Job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -34,22 +34,22 @@ async def list_jobs(
     cursor: Cursor = None,
 ) -> Any:
     after = position_of(cursor, datetime.fromisoformat, UUID)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        found = await work.catalog.jobs(after, limit, status=status, dataset_id=dataset_id)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        found = await work.list_jobs(after, limit, status=status, dataset_id=dataset_id)
     last = [found[-1].created_at, found[-1].job_id] if len(found) == limit else None
     return Answer(data=Page(items=[JobOut.of(job) for job in found], next_cursor=cursor_after(last)))
 
 
 @router.get("/{job_id}", response_model=Answer[JobOut])
 async def read_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    async with services.open_unit_of_work(tenant) as work:
-        return Answer(data=JobOut.of(await work.jobs.get(job_id)))
+    async with services.open_storage(tenant) as work:
+        return Answer(data=JobOut.of(await work.get_job(job_id)))
 
 
 async def existing_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Job:
     """Looked up before the stream begins, so that a job that is not there is a 404 and not a broken stream."""
-    async with services.open_unit_of_work(tenant) as work:
-        return await work.jobs.get(job_id)
+    async with services.open_storage(tenant) as work:
+        return await work.get_job(job_id)
 
 
 @router.get("/{job_id}/events", response_class=EventSourceResponse, summary="A job's progress as it happens")
@@ -70,16 +70,16 @@ async def follow_job(
             yield ServerSentEvent(data=state, event="progress", id=str(number), retry=3000)
             number, shown = number + 1, state
         await asyncio.sleep(POLL_S)
-        async with services.open_unit_of_work(tenant) as work:
-            job = await work.jobs.get(job.job_id)
+        async with services.open_storage(tenant) as work:
+            job = await work.get_job(job.job_id)
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=Answer[JobOut])
 async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
     """What the job finished is kept. Cancelling one that has ended changes nothing."""
     await services.lifecycle.cancel_job(tenant, job_id)
-    async with services.open_unit_of_work(tenant) as work:
-        return Answer(code=202, data=JobOut.of(await work.jobs.get(job_id)))
+    async with services.open_storage(tenant) as work:
+        return Answer(code=202, data=JobOut.of(await work.get_job(job_id)))
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Answer[JobStarted])
@@ -92,6 +92,6 @@ async def retry_job(
     body = body or RetryBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)
-    async with services.open_unit_of_work(tenant) as work:
-        job = await work.jobs.get(again)
+    async with services.open_storage(tenant) as work:
+        job = await work.get_job(again)
     return Answer(code=202, data=JobStarted(job_id=again, dataset_id=job.dataset_id))

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from infra.uow.sql import Repositories
-from interfaces_adaptor.repositories.catalog import SqlCatalog
-from interfaces_adaptor.repositories.datasets import SqlDatasets
-from interfaces_adaptor.repositories.documents import SqlDocuments
-from interfaces_adaptor.repositories.jobs import SqlJobs
-from interfaces_adaptor.repositories.ledger import SqlLedger
-from interfaces_adaptor.repositories.postings import SqlPostings
-from interfaces_adaptor.repositories.search import SqlSearch
-from interfaces_adaptor.repositories.trees import SqlTrees
-from interfaces_adaptor.repositories.vectors import SqlVectors
-from services.domain import TenantId
+from interfaces_adaptor.repositories.dataset_entries import DatasetEntries
+from interfaces_adaptor.repositories.datasets import Datasets
+from interfaces_adaptor.repositories.document_entries import DocumentEntries
+from interfaces_adaptor.repositories.job_entries import JobEntries
+from interfaces_adaptor.repositories.jobs import Jobs
+from interfaces_adaptor.repositories.ledger import Ledger
+from interfaces_adaptor.repositories.node_entries import NodeEntries
+from interfaces_adaptor.repositories.search import Search
+from interfaces_adaptor.repositories.trees import Trees
+from interfaces_adaptor.repositories.vectors import Vectors
 
 
-def repositories_for(connection: AsyncConnection, tenant: TenantId) -> Repositories:
-    """All repositories on one connection, for one tenant."""
-    return Repositories(
-        datasets=SqlDatasets(connection, tenant),
-        documents=SqlDocuments(connection, tenant),
-        vectors=SqlVectors(connection, tenant),
-        postings=SqlPostings(connection, tenant),
-        trees=SqlTrees(connection, tenant),
-        jobs=SqlJobs(connection, tenant),
-        search=SqlSearch(connection, tenant),
-        catalog=SqlCatalog(connection, tenant),
-        ledger=SqlLedger(connection, tenant),
-    )
+class Storage(Datasets, Trees, Vectors, Jobs, Search, Ledger, DatasetEntries, DocumentEntries, NodeEntries, JobEntries):
+    """A unit of work that reaches everything. A flow names the methods that it calls in a Protocol beside itself."""

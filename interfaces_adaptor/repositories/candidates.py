@@ -11,11 +11,17 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.rows import TenantRows
+from infra.uow.unit_of_work import UnitOfWork
 from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
-from services.domain import Dataset, Filters
-from services.ports import FloatArray
-from services.ranking.fusion import REACH, Candidate, Moments, Population
+from services.arrays import FloatArray
+from services.domain import Dataset
+from services.retrieval.fusion import (
+    REACH,
+    Candidate,
+    Moments,
+    Population,
+)
+from services.retrieval.hits import Filters
 
 # How an index orders, and what makes of its distance a score that grows with likeness. All vectors have length 1.
 METRICS = {
@@ -54,7 +60,7 @@ MOMENTS = """
 SAMPLE = 256
 
 
-class SqlCandidates(TenantRows):
+class Candidates(UnitOfWork):
     async def passages(
         self,
         dataset: Dataset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.rows import TenantRows, as_json
+from infra.uow.unit_of_work import UnitOfWork, as_json
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
@@ -32,8 +32,8 @@ def dataset_from(row: RowMapping) -> Dataset:
     )
 
 
-class SqlDatasets(TenantRows):
-    async def open(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
+class Datasets(UnitOfWork):
+    async def open_dataset(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
         await self.execute(
             """
             insert into datasets (tenant_id, dataset_id, embed_provider, embed_model, embed_dim, vector_index)
@@ -53,7 +53,7 @@ class SqlDatasets(TenantRows):
         assert row is not None
         return dataset_from(row)
 
-    async def get(self, dataset_id: str) -> Dataset:
+    async def get_dataset(self, dataset_id: str) -> Dataset:
         row = await self.first(
             f"select {COLUMNS} from datasets where tenant_id = :tenant and dataset_id = :dataset",
             dataset=dataset_id,
@@ -62,7 +62,7 @@ class SqlDatasets(TenantRows):
             raise DatasetNotFound(dataset_id=dataset_id)
         return dataset_from(row)
 
-    async def settle(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
+    async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
         await self.execute(
             """
             update datasets set vector_index = coalesce(:vector_index, vector_index),
@@ -88,7 +88,7 @@ class SqlDatasets(TenantRows):
             raise DatasetNotFound(dataset_id=dataset_id)
         return int(row["wanted_revision"])
 
-    async def delete(self, dataset_id: str) -> None:
+    async def delete_dataset(self, dataset_id: str) -> None:
         # From the outside in: cascades alone would do it row by row.
         trees = "select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset"
         for table, condition in (

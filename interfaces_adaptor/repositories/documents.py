@@ -10,11 +10,16 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.postings import SqlPostings
-from interfaces_adaptor.repositories.rows import TenantRows, as_json
+from infra.uow.unit_of_work import as_json
+from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams
 from services.errors import DocumentNotFound
-from services.store import NewDocument, NewVersion, StoredDocument, VersionToIndex
+from services.ingest.documents import (
+    NewDocument,
+    NewVersion,
+    StoredDocument,
+    VersionToIndex,
+)
 
 STORED = """
     select d.dataset_id, d.doc_id, d.deleted_at, v.version_id, v.checksum, v.chunker, v.chunk_size, v.chunk_overlap,
@@ -78,8 +83,8 @@ def chunk_from(row: RowMapping) -> Chunk:
     )
 
 
-class SqlDocuments(TenantRows):
-    async def find(self, dataset_id: str, identity: str) -> StoredDocument | None:
+class Documents(Postings):
+    async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
         condition = "d.doc_id = :doc" if kind == "id" else "d.identity_hash = :hash"
@@ -90,7 +95,7 @@ class SqlDocuments(TenantRows):
         )
         return stored_from(row) if row else None
 
-    async def with_checksum(self, dataset_id: str, checksum: str) -> StoredDocument | None:
+    async def find_checksum(self, dataset_id: str, checksum: str) -> StoredDocument | None:
         row = await self.first(
             f"{STORED} where d.tenant_id = :tenant and d.dataset_id = :dataset and d.deleted_at is null"
             " and v.checksum = :checksum and v.state in ('ready', 'indexing') order by d.created_at limit 1",
@@ -99,7 +104,7 @@ class SqlDocuments(TenantRows):
         )
         return stored_from(row) if row else None
 
-    async def put(self, document: NewDocument) -> None:
+    async def put_document(self, document: NewDocument) -> None:
         await self.execute(
             """
             insert into documents (tenant_id, dataset_id, doc_id, identity, identity_hash, file_name, title, source,
@@ -259,7 +264,7 @@ class SqlDocuments(TenantRows):
             version=version_id,
         )
 
-    async def take_over(self, version_ids: Collection[UUID]) -> None:
+    async def serve_versions(self, version_ids: Collection[UUID]) -> None:
         ids: Any = list(version_ids)
         # A version that was resumed after a newer one was served comes too late.
         await self.execute(
@@ -316,7 +321,7 @@ class SqlDocuments(TenantRows):
         )
         await self.hide([row["version_id"] for row in gone])
 
-    async def delete(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
         gone = await self.first(
             """
             update documents set deleted_at = coalesce(deleted_at, now()), updated_at = now()
@@ -367,9 +372,8 @@ class SqlDocuments(TenantRows):
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id
             where c.tenant_id = :tenant and c.version_id = any(:versions)
         """
-        postings = SqlPostings(self.connection, self.tenant)
-        await postings.forget_written_from(versions)
-        await postings.remove(versions)
+        await self.remove_postings_written_from(versions)
+        await self.remove_postings(versions)
         await self.execute(
             f"""
             delete from embeddings e using ({written}) w

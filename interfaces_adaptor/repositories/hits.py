@@ -7,9 +7,15 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.rows import TenantRows
+from infra.uow.unit_of_work import UnitOfWork
 from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
-from services.domain import Ancestor, Dataset, Filters, Hit, Scored
+from services.domain import Dataset
+from services.retrieval.hits import (
+    Ancestor,
+    Filters,
+    Hit,
+    Scored,
+)
 
 PARENT = f"""
     select e.parent_id from tree_edges e
@@ -17,7 +23,7 @@ PARENT = f"""
 """
 
 
-class SqlHits(TenantRows):
+class Hits(UnitOfWork):
     async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:
         """Looked up one by one: `limit 1` keeps the planner from joining whole trees."""
         documents, values = document_conditions(filters)

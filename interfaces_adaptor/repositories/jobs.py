@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.rows import TenantRows, as_json
-from services.domain import Job, JobStatus, JsonObject, Lease, Usage
+from infra.uow.unit_of_work import UnitOfWork, as_json
+from services.cost.budget import Budget
+from services.cost.usage import Usage
+from services.domain import JsonObject
 from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflict
-from services.store import NewJob
+from services.jobs.job import Job, JobStatus, Lease, NewJob
+from services.jobs.limits import JobLimits
 
 COLUMNS = """job_id, job_type, dataset_id, doc_id, version_id, status, stage, progress, attempts, awaits_revision,
     params, result, usage, timings, detail, error, created_at, started_at, finished_at"""
@@ -26,8 +28,8 @@ def job_from(row: RowMapping) -> Job:
     return Job(**{name.strip(): row[name.strip()] for name in COLUMNS.split(",")})
 
 
-class SqlJobs(TenantRows):
-    async def start(self, job: NewJob) -> UUID:
+class Jobs(UnitOfWork):
+    async def start_job(self, job: NewJob) -> UUID:
         job_id = uuid.uuid4()
         await self.execute(
             """
@@ -94,13 +96,13 @@ class SqlJobs(TenantRows):
             )
         return UUID(str(waiting["job_id"]))
 
-    async def get(self, job_id: UUID) -> Job:
+    async def get_job(self, job_id: UUID) -> Job:
         row = await self.first(f"select {COLUMNS} from jobs where tenant_id = :tenant and job_id = :job", job=job_id)
         if row is None:
             raise JobNotFound(job_id=job_id.hex)
         return job_from(row)
 
-    async def claim(self, job_id: UUID) -> tuple[Job, Lease] | None:
+    async def claim_job(self, job_id: UUID) -> tuple[Job, Lease] | None:
         row = await self.first(
             f"""
             update jobs set status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
@@ -113,10 +115,10 @@ class SqlJobs(TenantRows):
         )
         return (job_from(row), Lease(job_id, row["attempts"])) if row else None
 
-    async def postpone(self, job_id: UUID, delay_s: float) -> None:
+    async def postpone_job(self, job_id: UUID, delay_s: float) -> None:
         await self._enqueue(job_id, delay_s)
 
-    async def indexing(self, dataset_id: str) -> int:
+    async def count_indexing(self, dataset_id: str) -> int:
         row = await self.first(
             """
             select count(*) as n from jobs j join document_versions v
@@ -128,7 +130,7 @@ class SqlJobs(TenantRows):
         )
         return int(row["n"]) if row else 0
 
-    async def report(self, lease: Lease, stage: str, progress: float, figures: JsonObject) -> None:
+    async def report_job(self, lease: Lease, stage: str, progress: float, figures: JsonObject) -> None:
         # A build speaks for the uploads that wait for it.
         await self.execute(
             """
@@ -169,7 +171,7 @@ class SqlJobs(TenantRows):
             timings=as_json(figures["timings"]),
         )
 
-    async def succeed(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None:
+    async def succeed_job(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None:
         await self._fenced(
             """
             update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
@@ -202,7 +204,7 @@ class SqlJobs(TenantRows):
             tree=tree_name,
         )
 
-    async def fail(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:
+    async def fail_job(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:
         row = await self._fenced(
             """
             update jobs set status = :status, error = cast(:error as jsonb), finished_at = now(),
@@ -218,7 +220,7 @@ class SqlJobs(TenantRows):
         )
         await self._end_with(lease.job_id, row, status, error)
 
-    async def secrets(self, job_id: UUID) -> Mapping[str, bytes]:
+    async def secrets_of(self, job_id: UUID) -> Mapping[str, bytes]:
         rows = await self.all(
             """
             select provider, ciphertext from job_secrets
@@ -252,8 +254,8 @@ class SqlJobs(TenantRows):
         )
         return row["job_id"] if row else None
 
-    async def cancel(self, job_id: UUID) -> None:
-        await self.get(job_id)
+    async def cancel_job(self, job_id: UUID) -> None:
+        await self.get_job(job_id)
         row = await self.first(
             """
             update jobs set status = 'cancelled', error = cast(:error as jsonb), finished_at = now(),
@@ -270,8 +272,8 @@ class SqlJobs(TenantRows):
         await self.execute("select procrastinate_cancel_job_v1(:queued, true, false)", queued=row["queue_job_id"])
         await self._end_with(job_id, row, "cancelled", JobCancelled().as_json())
 
-    async def retry(self, job_id: UUID, budget: JsonObject) -> UUID:
-        job = await self.get(job_id)
+    async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:
+        job = await self.get_job(job_id)
         if job.status not in ("failed", "cancelled"):
             raise VersionConflict(f"The job is {job.status}: only a failed or cancelled one is tried again.")
         if job.job_type == "build":
@@ -289,11 +291,8 @@ class SqlJobs(TenantRows):
                 """,
                 dataset=job.dataset_id,
             )
-            before, used = Usage(**job.params.get("spent", {})), Usage(**job.usage)
-            limits = {**job.params.get("budget", {}), **budget}
-            return await self.request_build(
-                job.dataset_id, at_once=True, limits={"budget": limits, "spent": asdict(before + used)}
-            )
+            limits = JobLimits.of(job.params).continued(budget, Usage(**job.usage))
+            return await self.request_build(job.dataset_id, at_once=True, limits=limits.as_params())
         await self.execute(
             """
             update jobs set status = 'queued', stage = 'queued', progress = 0, attempts = 0, error = null,
@@ -302,7 +301,7 @@ class SqlJobs(TenantRows):
             where tenant_id = :tenant and job_id = :job
             """,
             job=job_id,
-            budget=as_json(dict(budget)),
+            budget=as_json(budget.as_json()),
         )
         await self.execute(
             """

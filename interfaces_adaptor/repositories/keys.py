@@ -9,7 +9,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from infra.uow.sql import typed_error
+from infra.uow.unit_of_work import typed_error
 from services.access import ApiKey
 from services.domain import TenantId
 

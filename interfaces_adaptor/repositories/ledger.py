@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.rows import TenantRows
-from services.domain import Usage
-from services.usage import GroupBy, UsageEntry, UsageFilter
+from infra.uow.unit_of_work import UnitOfWork
+from services.cost.ledger import GroupBy, UsageEntry, UsageFilter
+from services.cost.usage import Usage
 
 SUMS = """coalesce(sum(calls), 0) as calls, coalesce(sum(input_tokens), 0) as input_tokens,
     coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cached_tokens), 0) as cached_tokens,
@@ -28,13 +28,13 @@ KEYS: dict[GroupBy, str] = {
 }
 
 
-class SqlLedger(TenantRows):
-    async def total(self, wanted: UsageFilter) -> Usage:
+class Ledger(UnitOfWork):
+    async def total_usage(self, wanted: UsageFilter) -> Usage:
         row = await self.first(f"select {SUMS} from usage_ledger where {WANTED}", **values_of(wanted))
         assert row is not None
         return usage_from(row)
 
-    async def grouped(
+    async def grouped_usage(
         self, wanted: UsageFilter, by: GroupBy, after: tuple[str] | None, limit: int
     ) -> Sequence[UsageEntry]:
         rows = await self.all(

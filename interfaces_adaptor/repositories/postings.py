@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from interfaces_adaptor.repositories.rows import TenantRows
-from services.postings import PostingLists
+from infra.uow.unit_of_work import UnitOfWork
+from services.text.postings import PostingLists
 
 
-class SqlPostings(TenantRows):
-    async def add(self, dataset_id: str, generation_id: UUID, lists: PostingLists) -> None:
+class Postings(UnitOfWork):
+    async def add_postings(self, dataset_id: str, generation_id: UUID, lists: PostingLists) -> None:
         await self.copy(
             "postings",
             ["dataset_id", "term", "generation_id", "level", "places", "frequencies", "lengths"],
@@ -33,14 +33,14 @@ class SqlPostings(TenantRows):
             [(dataset_id, generation_id, lists.level, lists.nodes, lists.length)],
         )
 
-    async def remove(self, generations: Sequence[UUID]) -> None:
+    async def remove_postings(self, generations: Sequence[UUID]) -> None:
         for table in ("postings", "posting_totals"):
             await self.execute(
                 f"delete from {table} where tenant_id = :tenant and generation_id = any(:generations)",
                 generations=list(generations),
             )
 
-    async def forget_written_from(self, versions: Sequence[UUID]) -> None:
+    async def remove_postings_written_from(self, versions: Sequence[UUID]) -> None:
         """The words of summaries that were written from these versions; the other summaries of the trees stay."""
         gone = """
             gone as materialized (

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from infra.db.vector_indexes import index_name
-from interfaces_adaptor.repositories.candidates import METRICS, SqlCandidates
-from interfaces_adaptor.repositories.hits import SqlHits
+from interfaces_adaptor.repositories.candidates import METRICS, Candidates
+from interfaces_adaptor.repositories.hits import Hits
 from interfaces_adaptor.repositories.served import ALLOWED, LIVE_TREE, SUMMARY_ALLOWED, document_conditions
-from services.domain import Branch, Dataset, Filters, Scored
-from services.ports import FloatArray
+from services.arrays import FloatArray
+from services.domain import Dataset
+from services.retrieval.hits import Branch, Filters, Scored
 
 # Measured on text vectors: below this recall at 10 falls under 0.98. `raptor doctor --recall` finds a dataset's own.
 EF_SEARCH = 100
@@ -22,11 +23,11 @@ EF_SEARCH = 100
 EXACT_BELOW = 10_000
 
 
-class SqlSearch(SqlCandidates, SqlHits):
+class Search(Candidates, Hits):
     async def limit_time(self, seconds: float) -> None:
         await self.execute(f"set local statement_timeout = {int(1000 * seconds)}")
 
-    async def embedded(self, dataset_id: str) -> bool:
+    async def has_embedded(self, dataset_id: str) -> bool:
         row = await self.first(
             """
             select exists (

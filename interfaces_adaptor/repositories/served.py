@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from interfaces_adaptor.repositories.rows import as_json
-from services.domain import Filters
+from infra.uow.unit_of_work import as_json
+from services.retrieval.hits import Filters
 
 # Versions that are served and that the filters let through.
 ALLOWED = """

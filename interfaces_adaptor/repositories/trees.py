@@ -7,10 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
-from interfaces_adaptor.repositories.documents import SqlDocuments
-from interfaces_adaptor.repositories.rows import TenantRows, as_json
-from services.domain import Edge, JsonObject, Leaf, PlannedNode, Tree, WrittenNode
-from services.store import StoredLevel
+from infra.uow.unit_of_work import as_json
+from interfaces_adaptor.repositories.documents import Documents
+from services.domain import JsonObject
+from services.tree.nodes import (
+    Edge,
+    Leaf,
+    PlannedNode,
+    StoredLevel,
+    Tree,
+    WrittenNode,
+)
 
 COLUMNS = """tree_id, dataset_id, doc_id, state, fingerprint, revision, params, stats, root_id, created_at,
     published_at"""
@@ -41,8 +48,8 @@ def leaf_from(row: RowMapping, identity: str) -> Leaf:
     )
 
 
-class SqlTrees(TenantRows):
-    async def build_set(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
+class Trees(Documents):
+    async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
         versions = await self.all(BUILD_VERSIONS, dataset=dataset_id)
         ids = [row["version_id"] for row in versions]
         rows = await self.all(
@@ -56,14 +63,14 @@ class SqlTrees(TenantRows):
         leaves = [leaf_from(row, identity[row["doc_id"]]) for row in rows]
         return sorted(leaves, key=lambda leaf: (leaf.document, leaf.idx)), ids
 
-    async def live(self, dataset_id: str) -> Tree | None:
+    async def live_tree(self, dataset_id: str) -> Tree | None:
         row = await self.first(
             f"select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset and state = 'live'",
             dataset=dataset_id,
         )
         return tree_from(row) if row else None
 
-    async def building(self, dataset_id: str, fingerprint: str) -> Tree | None:
+    async def unfinished_tree(self, dataset_id: str, fingerprint: str) -> Tree | None:
         row = await self.first(
             f"""select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset
                 and state = 'building' and fingerprint = :fingerprint""",
@@ -72,16 +79,14 @@ class SqlTrees(TenantRows):
         )
         return tree_from(row) if row else None
 
-    async def abandon(self, dataset_id: str) -> None:
+    async def begin_tree(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
         await self.execute(
             """
             update trees set state = 'superseded'
             where tenant_id = :tenant and dataset_id = :dataset and state = 'building'
             """,
-            dataset=dataset_id,
+            dataset=tree.dataset_id,
         )
-
-    async def begin(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
         await self.execute(
             """
             insert into trees (tenant_id, tree_id, dataset_id, doc_id, state, fingerprint, revision, params)
@@ -103,7 +108,7 @@ class SqlTrees(TenantRows):
             ),
         )
 
-    async def levels(self, tree_id: UUID) -> list[StoredLevel]:
+    async def levels_of(self, tree_id: UUID) -> list[StoredLevel]:
         nodes = await self.all(
             """
             select n.node_id, n.level, n.position, n.kind, n.group_key, n.title, n.text, n.token_cnt, n.meta,
@@ -196,7 +201,7 @@ class SqlTrees(TenantRows):
         )
         return {row["chunk_id"]: row["text"] for row in rows}
 
-    async def leaves(self, tree_id: UUID) -> list[Leaf]:
+    async def leaves_of(self, tree_id: UUID) -> list[Leaf]:
         rows = await self.all(
             """
             select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path from tree_nodes n
@@ -208,13 +213,13 @@ class SqlTrees(TenantRows):
         )
         return [leaf_from(row, row["identity"]) for row in rows]
 
-    async def stale(self, tree_id: UUID) -> bool:
+    async def is_stale(self, tree_id: UUID) -> bool:
         row = await self.first(
             "select 1 from tree_nodes where tenant_id = :tenant and tree_id = :tree and stale limit 1", tree=tree_id
         )
         return row is not None
 
-    async def publish(
+    async def publish_tree(
         self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
     ) -> None:
         # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
@@ -251,8 +256,7 @@ class SqlTrees(TenantRows):
             tree=tree_id,
             revision=revision,
         )
-        documents = SqlDocuments(self.connection, self.tenant)
-        await documents.take_over(version_ids)
+        await self.serve_versions(version_ids)
         # Documents that were deleted while the tree was built are in it: hide what was written from them.
         deleted = await self.all(
             """
@@ -264,9 +268,9 @@ class SqlTrees(TenantRows):
             dataset=dataset_id,
             versions=list(version_ids),
         )
-        await documents.hide([row["version_id"] for row in deleted])
+        await self.hide([row["version_id"] for row in deleted])
 
-    async def unpublish(self, dataset_id: str, revision: int) -> None:
+    async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
         await self.execute(
             """
             update datasets set live_tree_id = null, built_revision = greatest(built_revision, :revision),
@@ -284,7 +288,7 @@ class SqlTrees(TenantRows):
             dataset=dataset_id,
         )
 
-    async def clear_away(self, dataset_id: str, keep_fingerprint: str | None) -> int:
+    async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
         rows = await self.all(
             """
             select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset

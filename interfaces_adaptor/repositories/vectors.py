@@ -7,11 +7,11 @@ from uuid import UUID
 
 import numpy as np
 
-from interfaces_adaptor.repositories.rows import TenantRows
+from infra.uow.unit_of_work import UnitOfWork
+from services.arrays import FloatArray
 from services.domain import EmbeddingSpace
 from services.errors import VectorStoreError
-from services.ports import FloatArray
-from services.store import NewVector
+from services.ingest.documents import NewVector
 from utils.batching import batches
 from utils.hashing import stable_uuid
 
@@ -19,8 +19,8 @@ from utils.hashing import stable_uuid
 BLOCK = 2_000
 
 
-class SqlVectors(TenantRows):
-    async def reuse(
+class Vectors(UnitOfWork):
+    async def reuse_vectors(
         self, dataset_id: str, generation_id: UUID, keys: Mapping[UUID, bytes], space: EmbeddingSpace
     ) -> set[UUID]:
         owners = list(keys)
@@ -55,7 +55,7 @@ class SqlVectors(TenantRows):
         )
         return {row["owner_id"] for row in rows}
 
-    async def add(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:
+    async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:
         ids = [vector_id(vector.owner_type, vector.owner_id, space) for vector in vectors]
         # A repeated attempt may write what the one before it wrote last.
         known = await self.all("select id from embeddings where tenant_id = :tenant and id = any(:ids)", ids=ids)
@@ -92,7 +92,7 @@ class SqlVectors(TenantRows):
             ),
         )
 
-    async def known(self, keys: Collection[bytes], space: EmbeddingSpace) -> dict[bytes, FloatArray]:
+    async def known_vectors(self, keys: Collection[bytes], space: EmbeddingSpace) -> dict[bytes, FloatArray]:
         rows = await self.all(
             """
             select distinct on (content_key) content_key, v from embeddings
@@ -104,7 +104,7 @@ class SqlVectors(TenantRows):
         )
         return {row["content_key"]: row["v"].to_numpy() for row in rows}
 
-    async def stored(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
+    async def embedded_keys(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
         rows = await self.all(
             "select distinct content_key from embeddings"
             " where tenant_id = :tenant and content_key = any(:keys) and model = :model",
@@ -113,7 +113,7 @@ class SqlVectors(TenantRows):
         )
         return {row["content_key"] for row in rows}
 
-    async def of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
+    async def vectors_of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
         for block in batches(chunk_ids, BLOCK):
             rows = await self.all(
                 "select owner_id, v from embeddings where tenant_id = :tenant and id = any(:ids)",

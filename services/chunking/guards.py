@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from services.grounding import NAME
+from services.text.grounding import NAME
 
 # Of a window's characters, or of a document's, by each of the ways to drop.
 MOST_DROPPED = 0.15

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from constants.boilerplate import BREADCRUMB, NAVIGATION, PAGE_NUMBER
 from services.chunking import costs
+from services.chunking.boilerplate import BREADCRUMB, NAVIGATION, PAGE_NUMBER
 from services.chunking.document import Block, MarkdownDocument, trimmed
 from services.chunking.edits import Span
 from services.chunking.guards import MOST_DROPPED, has_facts, has_names

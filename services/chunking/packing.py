@@ -31,7 +31,7 @@ def pack(
     if not atoms:
         return []
     kept = _candidates(atoms, size)
-    search = _Search(
+    search = _CutSearch(
         size=size,
         starts=[atoms[place].start for place in kept],
         ends=[atoms[place - 1].end for place in [*kept[1:], len(atoms)]],
@@ -48,7 +48,7 @@ def pack(
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _CutSearch:
     """Columns of the stretches between candidates, and what is known of them: `best[i]` is the least cost of chunks
     that hold the first `i` stretches; the last of those chunks begins with the stretch `came_from[i]`."""
 

@@ -25,7 +25,7 @@ from services.chunking.noise import noise
 from services.chunking.splitting import Atom
 from services.domain import ChunkingParams
 from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderRateLimited, ProviderUnusable
-from services.ports import ChatAnswer, ChatModel, ChatRequest
+from services.models.chat import ChatAnswer, ChatModel, ChatRequest
 from utils.batching import windows
 from utils.concurrency import together
 from utils.tokens import estimate_tokens
@@ -72,7 +72,7 @@ class Refinement:
     windows: int = 0
 
 
-class Unusable(ProviderBadAnswer):
+class UnusableDecisions(ProviderBadAnswer):
     """The model's answer is no decision about the pieces that it was shown."""
 
     retryable = False
@@ -165,7 +165,7 @@ async def asked(model: ChatModel, pieces: Sequence[Piece]) -> Edits | None:
     for note in ("", INSIST):
         try:
             return decided(await model.complete(question(pieces, note)), pieces)
-        except Unusable as error:
+        except UnusableDecisions as error:
             logger.info("a refinement is of no use", extra={"error": error.as_json()})
         except FINAL:
             raise
@@ -195,43 +195,43 @@ def question(pieces: Sequence[Piece], note: str) -> ChatRequest:
 def is_decision(answer: ChatAnswer, pieces: Sequence[Piece]) -> bool:
     try:
         decided(answer, pieces)
-    except Unusable:
+    except UnusableDecisions:
         return False
     return True
 
 
 def decided(answer: ChatAnswer, pieces: Sequence[Piece]) -> Edits:
-    """What an answer says is to be done. Raises Unusable."""
+    """What an answer says is to be done. Raises UnusableDecisions."""
     if answer.finish_reason != "stop":
-        raise Unusable("The answer broke off or was refused.")
+        raise UnusableDecisions("The answer broke off or was refused.")
     return allowed(decisions(answer.text, len(pieces)), pieces)
 
 
 def decisions(answer: str, count: int) -> Decisions:
-    """Reads the object out of an answer, with or without a fence around it. Raises Unusable for anything but lists of
-    numbers between 1 and `count`."""
+    """Reads the object out of an answer, with or without a fence around it. Raises UnusableDecisions for
+    anything but lists of numbers between 1 and `count`."""
     try:
         found = json.loads(answer[answer.index("{") : answer.rindex("}") + 1])
     except (ValueError, RecursionError):
-        raise Unusable("The answer holds no JSON object.") from None
+        raise UnusableDecisions("The answer holds no JSON object.") from None
     names = ("drop", "break_before", "join")
     lists = [found.get(name, []) for name in names] if isinstance(found, dict) else []
     if not lists or not any(name in found for name in names):
-        raise Unusable("The answer has none of the three lists.")
+        raise UnusableDecisions("The answer has none of the three lists.")
     for numbers in lists:
         if not isinstance(numbers, list) or not all(type(n) is int and 1 <= n <= count for n in numbers):
-            raise Unusable("The answer names pieces that there are not.")
+            raise UnusableDecisions("The answer names pieces that do not exist.")
     return Decisions(*(frozenset(numbers) for numbers in lists))
 
 
 def allowed(wanted: Decisions, pieces: Sequence[Piece]) -> Edits:
-    """What of the decisions may be done. Pieces that a reader may look for stay. Raises Unusable for decisions that
-    drop more of the window than noise is likely to be: who says that understood the task in another way."""
+    """What of the decisions may be done. Pieces that a reader may look for stay. Raises UnusableDecisions for
+    those that drop more of the window than noise is likely to be: such an answer misunderstood the task."""
     numbered = dict(enumerate(pieces, 1))
     drop = {number for number in wanted.drop if may_be_dropped(numbered[number].kind, numbered[number].text)}
     length = sum(numbered[number].end - numbered[number].start for number in drop)
     if length > MOST_DROPPED * sum(piece.end - piece.start for piece in pieces):
-        raise Unusable("The answer drops more of the window than it may.")
+        raise UnusableDecisions("The answer drops more of the window than it may.")
     # Of the first piece the model has not seen what stands before it.
     join = {number for number in wanted.join - wanted.drop if number > 1 and numbered[number].begins}
     return Edits(

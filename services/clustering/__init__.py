@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from services.clustering.frontier import (
-    Compute,
+from services.clustering.grouping import (
     Frontier,
     Group,
     Grouper,
@@ -22,6 +21,7 @@ from services.clustering.frontier import (
     LevelTooLarge,
 )
 from services.clustering.matrix import Matrix
+from services.compute import Compute
 
 __all__ = [
     "GROUPERS",

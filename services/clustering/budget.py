@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from services.arrays import FloatArray, IntArray
 from services.clustering.canonical import Members, WeightArray
-from services.clustering.matrix import FloatArray, IntArray
 from services.clustering.threads import one_thread
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.clustering.frontier import (
-    Compute,
+from services.arrays import FloatArray, IntArray
+from services.clustering.grouping import (
     Frontier,
     Group,
     Grouping,
@@ -17,8 +17,9 @@ from services.clustering.frontier import (
     GroupingStats,
     InvalidVector,
 )
-from services.clustering.matrix import FloatArray, IntArray, Matrix
+from services.clustering.matrix import Matrix
 from services.clustering.threads import one_thread
+from services.compute import Compute
 
 WeightArray = NDArray[np.float64]
 

@@ -7,10 +7,11 @@ from time import perf_counter
 
 import numpy as np
 
+from services.arrays import IntArray
 from services.clustering.canonical import Canonical, refuse_invalid_vectors
-from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams
-from services.clustering.matrix import IntArray
+from services.clustering.grouping import Frontier, Grouping, GroupingParams
 from services.clustering.windows import as_group, join_lone, stretches, windows
+from services.compute import Compute
 
 
 def document_windows(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.arrays import FloatArray, IntArray
 from services.clustering.budget import Proposal
-from services.clustering.matrix import FloatArray, IntArray
 
 GRID = 1e-5  # unit vectors closer than about this are one
 LINES = 4  # random lines that all have to agree

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.arrays import FloatArray
 from services.clustering.compiled import compiled, inlined
-from services.clustering.matrix import FloatArray
 from services.clustering.neighbours import IndexArray, Neighbours
 from services.clustering.principal import principal_axes
 

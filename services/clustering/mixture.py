@@ -38,7 +38,7 @@ def best_mixture(points: NDArray[np.floating], min_k: int, max_k: int, seed: int
     A grid of numbers first, then the gaps beside its best one. The starting points of k components are the first k
     of one k-means++ sequence, so that neighbouring numbers differ by what a component adds and not by luck.
     """
-    search = _Search(np.asarray(points, np.float64), max_k, seed)
+    search = _ComponentSearch(np.asarray(points, np.float64), max_k, seed)
     most = min(max_k, search.distinct, len(points) - 1)
     least = min(min_k, most)
     grid = sorted({least, most, *(k for k in GRID if least < k < most)})
@@ -48,7 +48,7 @@ def best_mixture(points: NDArray[np.floating], min_k: int, max_k: int, seed: int
     return min(search.fits.values(), key=lambda mixture: (mixture.bic, mixture.k))
 
 
-class _Search:
+class _ComponentSearch:
     """Fits over one set of points, each number of components once."""
 
     def __init__(self, points: Array, max_k: int, seed: int) -> None:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.arrays import FloatArray
 from services.clustering.compiled import compiled
-from services.clustering.matrix import FloatArray
 
 IndexArray = NDArray[np.int32]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.clustering.frontier import InvalidGrouping
+from services.clustering.grouping import InvalidGrouping
 
 Keys = frozenset[str]
 Level = Mapping[str, Keys]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.clustering.matrix import FloatArray
+from services.arrays import FloatArray
 
 EXACT = 256  # a symmetric eigenproblem up to this size is solved as it is
 OVERSAMPLING = 10  # further columns and

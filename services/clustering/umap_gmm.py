@@ -18,13 +18,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.arrays import FloatArray, IntArray
 from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_blocks, unit_rows
 from services.clustering.distinct import LINES, Distinct, distinct_places, places
-from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams, LevelTooLarge
-from services.clustering.matrix import FloatArray, IntArray, Matrix
+from services.clustering.grouping import (
+    Frontier,
+    Grouping,
+    GroupingParams,
+    LevelTooLarge,
+)
+from services.clustering.matrix import Matrix
 from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread
+from services.compute import Compute
 
 MOST_NODES = 300_000  # about 3 GiB over two processes: 0.7 GiB, and 8 KiB a node
 COMPONENTS = 256  # principal components that neighbours are sought in
@@ -46,7 +53,7 @@ class Components(NamedTuple):
     bic: float | None  # None where no mixture was fitted
 
 
-class Part(NamedTuple):
+class Subproblem(NamedTuple):
     """A cluster to be clustered further, away from the level that it lies in."""
 
     rows: FloatArray
@@ -113,12 +120,12 @@ def global_clusters(rows: FloatArray, params: GroupingParams) -> Components:
 
 
 @one_thread
-def local_clusters(parts: Sequence[Part], params: GroupingParams) -> list[Proposal]:
+def local_clusters(parts: Sequence[Subproblem], params: GroupingParams) -> list[Proposal]:
     """Each part clustered within itself."""
     return [proposal for part in parts for proposal in _local_stage(part, params, depth=0)]
 
 
-def _local_stage(part: Part, params: GroupingParams, depth: int) -> Iterator[Proposal]:
+def _local_stage(part: Subproblem, params: GroupingParams, depth: int) -> Iterator[Proposal]:
     n = len(part.rows)
     if n <= params.dimensions + 1:
         yield part.whole
@@ -133,7 +140,7 @@ def _local_stage(part: Part, params: GroupingParams, depth: int) -> Iterator[Pro
             yield within.whole
 
 
-def _again(part: Part, params: GroupingParams, depth: int) -> Iterator[Proposal]:
+def _again(part: Subproblem, params: GroupingParams, depth: int) -> Iterator[Proposal]:
     """Both stages over a cluster that is too long to be summarised as one."""
     for i, cluster in enumerate(_global_stage(part.rows, params, (*part.path, 0)).clusters):
         yield from _local_stage(_within(part, cluster, i), params, depth)
@@ -186,17 +193,17 @@ def _votes(rows: FloatArray, landmarks: FloatArray, probability: NDArray[np.floa
     return votes
 
 
-def _within(part: Part, cluster: Proposal, i: int) -> Part:
+def _within(part: Subproblem, cluster: Proposal, i: int) -> Subproblem:
     whole = Proposal(part.whole.members[cluster.members], part.whole.weights[cluster.members] * cluster.weights)
-    return Part(part.rows[cluster.members], part.cost[cluster.members], whole, (*part.path, i + 1))
+    return Subproblem(part.rows[cluster.members], part.cost[cluster.members], whole, (*part.path, i + 1))
 
 
-def _parts(rows: FloatArray, cost: IntArray, clusters: Sequence[Proposal]) -> list[Part]:
-    return [Part(rows[c.members], cost[c.members], c, (i + 1,)) for i, c in enumerate(clusters)]
+def _parts(rows: FloatArray, cost: IntArray, clusters: Sequence[Proposal]) -> list[Subproblem]:
+    return [Subproblem(rows[c.members], cost[c.members], c, (i + 1,)) for i, c in enumerate(clusters)]
 
 
-def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    batch: list[Part] = []
+def _batches(parts: Sequence[Subproblem]) -> Iterator[list[Subproblem]]:
+    batch: list[Subproblem] = []
     for part in parts:
         batch.append(part)
         if sum(len(of.rows) for of in batch) >= BATCH:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.arrays import FloatArray, IntArray
 from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_rows
 from services.clustering.distinct import distinct_rows
-from services.clustering.frontier import Compute, Frontier, Grouping, GroupingParams
-from services.clustering.matrix import FloatArray, IntArray
+from services.clustering.grouping import Frontier, Grouping, GroupingParams
 from services.clustering.threads import one_thread
+from services.compute import Compute
 
 
 async def group(frontier: Frontier, params: GroupingParams, compute: Compute) -> Grouping:

@@ -7,9 +7,9 @@ from itertools import groupby
 
 import numpy as np
 
+from services.arrays import IntArray
 from services.clustering.budget import halve
 from services.clustering.canonical import Members
-from services.clustering.matrix import IntArray
 
 
 def stretches(along: IntArray, labels: Sequence[object]) -> list[IntArray]:

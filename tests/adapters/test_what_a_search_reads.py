@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -11,8 +11,9 @@ from sqlalchemy import text
 from app.container import Container
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import lexical_vectors
-from interfaces_adaptor.repositories.search import SqlSearch
-from services.domain import DEFAULT_TENANT, Filters
+from interfaces_adaptor.repositories.search import Search
+from services.domain import DEFAULT_TENANT
+from services.retrieval.hits import Filters
 from tests.client import ApiClient
 from tests.factories import handbook
 
@@ -39,29 +40,27 @@ async def test_rows_that_are_read_are_those_of_the_hits(api: ApiClient, containe
     assert nodes > 150
 
     vector = lexical_vectors(["Who lays eggs in cells of wax?"])[0]
-    async with container.services.open_unit_of_work(DEFAULT_TENANT, snapshot=True) as work:
-        search = cast(SqlSearch, work.search)
-        dataset = await work.datasets.get("ds")
-        near = await search.nearest(dataset, vector, 10, Filters())
-        hits, read = await with_rows_read(search, search.hits(dataset, near, Filters()))
+    async with container.services.open_storage(DEFAULT_TENANT, snapshot=True) as work:
+        dataset = await work.get_dataset("ds")
+        near = await work.nearest(dataset, vector, 10, Filters())
+        hits, read = await with_rows_read(work, work.hits(dataset, near, Filters()))
         assert read < 5 * len(hits) + sum(len(hit.chunk_ids) for hit in hits)
-        paths, read = await with_rows_read(search, search.paths(dataset, [one.node_id for one in near]))
+        paths, read = await with_rows_read(work, work.paths(dataset, [one.node_id for one in near]))
         assert read < 5 * sum(len(path) for path in paths.values())
 
 
 async def test_a_dataset_with_an_index_is_searched_through_it(api: ApiClient, container: Container) -> None:
     await api.ingest(handbook(120), build_tree="false")
     vector = lexical_vectors(["Who lays eggs in cells of wax?"])[0]
-    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
-        dataset = await work.datasets.get("ds")
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        dataset = await work.get_dataset("ds")
     await VectorIndexes(container.engine, from_vectors=50).keep(DEFAULT_TENANT, dataset)
     async with container.engine.connect() as connection:
         await connection.execute(text("analyze"))
         await connection.commit()
-    async with container.services.open_unit_of_work(DEFAULT_TENANT, snapshot=True) as work:
-        search = cast(SqlSearch, work.search)
-        near, compared = await with_rows_read(search, search.nearest(dataset, vector, 10, Filters()), COMPARED)
-        sorting = (await search.connection.execute(text("show enable_sort"))).scalar_one()
+    async with container.services.open_storage(DEFAULT_TENANT, snapshot=True) as work:
+        near, compared = await with_rows_read(work, work.nearest(dataset, vector, 10, Filters()), COMPARED)
+        sorting = (await work.connection.execute(text("show enable_sort"))).scalar_one()
     assert len(near) == 10
     assert [one.score for one in near] == sorted((one.score for one in near), reverse=True)
     assert compared == 0, "the vectors were compared one by one"
@@ -73,7 +72,7 @@ async def rebuilt(api: ApiClient) -> None:
     assert (await api.finished(started.json()["data"]["job_id"]))["status"] == "succeeded"
 
 
-async def with_rows_read(search: SqlSearch, statement: Awaitable[Result], count: str = READ) -> tuple[Result, int]:
-    before = (await search.connection.execute(text(count))).scalar_one()
+async def with_rows_read(work: Search, statement: Awaitable[Result], count: str = READ) -> tuple[Result, int]:
+    before = (await work.connection.execute(text(count))).scalar_one()
     result = await statement
-    return result, int((await search.connection.execute(text(count))).scalar_one() - before)
+    return result, int((await work.connection.execute(text(count))).scalar_one() - before)

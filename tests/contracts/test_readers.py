@@ -6,7 +6,7 @@ import pytest
 
 from interfaces_adaptor.gateways.readers import READERS
 from services.errors import EmptyDocument, InvalidEncoding
-from services.ports import Reader
+from services.ingest.reader import Reader
 
 readers = pytest.mark.parametrize("reader", [pytest.param(reader, id=suffix) for suffix, reader in READERS.items()])
 

@@ -10,11 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import Any
-
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.container import open_worker
 from app.logging import configure_logging
@@ -22,67 +18,49 @@ from app.settings import load_settings
 from app.worker import queue_params
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
-from infra.uow.sql import Repositories, SqlUnitOfWork
 from interfaces_adaptor.jobs.queue import job_queue, register, work
-from interfaces_adaptor.repositories import repositories_for
-from services.domain import Lease, TenantId
-from services.store import OpenUnitOfWork, UnitOfWork
+from interfaces_adaptor.repositories import Storage
 
-# Methods that change something; a commit is named by the last of them that ran in its unit of work.
+# Methods that change something; a commit is named by the last of them that ran in its unit of work. Postings are
+# written with the texts that they are of.
 WRITES = {
     "add_chunks",
-    "reuse",
-    "add",
+    "reuse_vectors",
+    "add_vectors",
     "mark_embedded",
     "await_tree",
     "request_build",
-    "claim",
-    "begin",
+    "claim_job",
+    "begin_tree",
     "plan_level",
     "write_level",
-    "publish",
-    "clear_away",
-    "succeed",
+    "publish_tree",
+    "remove_old_trees",
+    "succeed_job",
 }
-UNNAMED = {"postings"}  # written with the texts that they are of
 
 
-class Recorded:
-    """A repository that notes the writing methods that are called on it."""
+def dying_at(point: str | None) -> type[Storage]:
+    class DyingStorage(Storage):
+        last_write = ""
 
-    def __init__(self, inner: Any, name: str, note: Callable[[str], None]) -> None:
-        self._inner, self._name, self._note = inner, name, note
+        def __getattribute__(self, name: str) -> Any:
+            if name in WRITES:
+                self.last_write = name
+            return super().__getattribute__(name)
 
-    def __getattr__(self, method: str) -> Any:
-        if method in WRITES:
-            self._note(f"{self._name}.{method}")
-        return getattr(self._inner, method)
+        async def commit(self) -> None:
+            reach(f"before:{self.last_write}")
+            await super().commit()
+            reach(f"after:{self.last_write}")
 
-
-class DyingUnitOfWork(SqlUnitOfWork):
-    def __init__(
-        self, engine: AsyncEngine, point: str | None, tenant: TenantId, lease: Lease | None, snapshot: bool
-    ) -> None:
-        self._written: list[str] = []
-        self._point = point
-        super().__init__(engine, self._bind_recorded, tenant, lease, snapshot=snapshot)
-
-    def _bind_recorded(self, connection: AsyncConnection, tenant: TenantId) -> Repositories:
-        bound = repositories_for(connection, tenant)
-        names = [field.name for field in fields(Repositories) if field.name not in UNNAMED]
-        return replace(bound, **{name: Recorded(getattr(bound, name), name, self._written.append) for name in names})
-
-    async def commit(self) -> None:
-        name = self._written[-1] if self._written else ""
-        self._pass(f"before:{name}")
-        await super().commit()
-        self._pass(f"after:{name}")
-
-    def _pass(self, point: str) -> None:
-        if self._point is None:
-            print(point, flush=True)
-        elif point == self._point:
+    def reach(here: str) -> None:
+        if point is None:
+            print(here, flush=True)
+        elif point == here:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    return DyingStorage
 
 
 async def main(point: str | None) -> None:
@@ -90,19 +68,12 @@ async def main(point: str | None) -> None:
     configure_logging(settings.log, "dying-worker")
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
-
-    def units_on(engine: AsyncEngine) -> OpenUnitOfWork:
-        def opened(tenant: TenantId, lease: Lease | None = None, *, snapshot: bool = False) -> UnitOfWork:
-            return DyingUnitOfWork(engine, point, tenant, lease, snapshot)
-
-        return opened
-
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     # Not warmed: the grouper of these tests needs no compiled code.
     pool = ProcessPool(processes=1)
     try:
-        async with open_worker(settings, url, pool=pool, units_on=units_on) as worker:
+        async with open_worker(settings, url, pool=pool, storage_class=dying_at(point)) as worker:
             queue = job_queue(libpq_url(url))
             register(queue, worker.runner)
             await work(queue, queue_params(settings), stop)

@@ -24,16 +24,16 @@ from tests.factories import handbook
 POINTS = [
     f"{side}:{write}"
     for write in (
-        "jobs.claim",
-        "documents.add_chunks",
-        "vectors.reuse",
-        "vectors.add",
-        "jobs.request_build",
-        "trees.begin",
-        "trees.clear_away",
-        "trees.plan_level",
-        "trees.write_level",
-        "jobs.succeed",
+        "claim_job",
+        "add_chunks",
+        "reuse_vectors",
+        "add_vectors",
+        "request_build",
+        "begin_tree",
+        "remove_old_trees",
+        "plan_level",
+        "write_level",
+        "succeed_job",
     )
     for side in ("before", "after")
 ]
@@ -113,7 +113,7 @@ async def test_a_worker_that_is_killed_loses_nothing(
 
     found = await api.retrieve("honey in the hive")
     assert found["results"]
-    after_all = point == "after:jobs.succeed"
+    after_all = point == "after:succeed_job"
     assert (found["tree_id"] == first["tree_id"]) is not after_all
 
     async with running_worker(settings, database_url, pool):

@@ -21,7 +21,7 @@ NAMED_BY_THE_CONTRACT = {
     "documents", "document_versions", "chunks", "embeddings", "trees", "tree_nodes", "tree_edges", "tree_node_chunks",
     "datasets", "jobs", "model_calls", "job_secrets", "tenants", "api_keys",
 }  # fmt: skip
-OF_PROVIDERS = {"provider_limits", "provider_calls"}  # a provider counts by key, whoever's errand a call is on
+OF_PROVIDERS = {"provider_limits", "provider_calls"}  # a provider counts by key, whoever's context a call is on
 
 
 def differences(connection: Connection) -> list[object]:

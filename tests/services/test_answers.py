@@ -8,12 +8,20 @@ from typing import Any, cast
 import pytest
 
 from app.container import Container
-from services.answer import Answered, Answerer, Delta, Question, Statement
-from services.cost import Errand
-from services.domain import TenantId, Usage
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
+from services.domain import TenantId
 from services.errors import ContextTooLong, ProviderBadAnswer
-from services.ports import ChatAnswer, ChatRequest, Models, ResolvedModel
-from services.retrieve import Query
+from services.models.chat import ChatAnswer, ChatRequest
+from services.models.registry import Models, ResolvedModel
+from services.retrieval.answer import (
+    Answered,
+    Answerer,
+    Delta,
+    Question,
+    Statement,
+)
+from services.retrieval.retrieve import Query
 from tests.client import ApiClient
 from tests.factories import page
 
@@ -42,10 +50,10 @@ class Scripted:
     def resolve_chat(self, name: str) -> ResolvedModel:
         return ResolvedModel(name)
 
-    def default_chat(self, _errand: Errand) -> str:
+    def chosen_chat(self, _name: str, _context: CallContext) -> str:
         return "scripted/model"
 
-    def chat(self, _name: str, _errand: Errand) -> Scripted:
+    def chat(self, _name: str, _context: CallContext) -> Scripted:
         return self
 
 
@@ -58,7 +66,7 @@ async def filled(api: ApiClient, running: None) -> None:
 async def answered(container: Container, tenant: TenantId, model: Scripted, **query: Any) -> tuple[str, Answered]:
     """The text as it came, and the answer."""
     services = container.services
-    answerer = Answerer(services.retriever, cast(Models, model), services.open_unit_of_work)
+    answerer = Answerer(services.retriever, cast(Models, model), services.open_storage)
     question = Question(Query("ds", "How does an anchor hold?", **query), max_output_tokens=100)
     events = [event async for event in answerer.answer(tenant, question)]
     last = events[-1]

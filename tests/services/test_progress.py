@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tree_level import share_done
+from services.tree.figures import share_done
 
 
 @st.composite

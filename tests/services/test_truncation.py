@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.domain import Usage
-from services.ports import ChatAnswer, ChatRequest, SummaryRequest
-from services.summarize import ChatSummarizer, fitted
+from services.cost.usage import Usage
+from services.models.chat import ChatAnswer, ChatRequest
+from services.models.summary import SummaryRequest
+from services.tree.summarize import ChatSummarizer, fitted
 from utils.tokens import estimate_tokens
 
 

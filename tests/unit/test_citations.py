@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.citations import ClaimReader, claims_of, overlap, support_in
+from services.retrieval.citations import (
+    ClaimReader,
+    claims_of,
+    overlap,
+    support_in,
+)
 
 SOURCE = (
     "# Anchors\n\nAn anchor holds a ship by its flukes. The chain's weight keeps the pull level.\n\n"

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constants.stop_words import STOP_WORDS
 from services.chunking import chunk_markdown
-from services.extractive import ExtractiveSummary, summarise
-from services.key_phrases import distinct_titles, shared_path, shortened
-from utils.plain_text import as_read
+from services.text.extractive import ExtractiveSummary, summarise
+from services.text.key_phrases import distinct_titles, shared_path, shortened
+from services.text.plain_text import as_read
+from services.text.stop_words import STOP_WORDS
+from services.text.words import fold
 from utils.tokens import estimate_tokens
-from utils.words import fold
 
 MARKDOWN = """---
 title: Smart pointers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.extractive_answer import quotes
+from services.retrieval.extractive_answer import quotes
 from tests.factories import TOPICS
 
 TEXTS = list(TOPICS.values())

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.embeddings.lexical import DIMENSIONS, LexicalEmbedder, lexical_vectors
-from services.domain import Usage
+from services.cost.usage import Usage
 
 TEXTS = [
     "Ownership is a set of rules that govern how a Rust program manages memory.",

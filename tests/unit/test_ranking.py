@@ -8,12 +8,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from services.domain import Hit
-from services.postings import index_terms, indexed_text, posting_lists
-from services.ranking.digest import digest
-from services.ranking.fusion import Candidate, Moments, Population, fused, ranked, smoothed
-from services.ranking.packing import best, packed
-from services.ranking.route import route
+from services.retrieval.digest import digest
+from services.retrieval.fusion import (
+    Candidate,
+    Moments,
+    Population,
+    fused,
+    ranked,
+    smoothed,
+)
+from services.retrieval.hits import Hit
+from services.retrieval.packing import best, packed
+from services.retrieval.route import route
+from services.text.postings import index_terms, indexed_text, posting_lists
 from utils.tokens import estimate_tokens
 
 GENERATION = uuid.UUID(int=1)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.plain_text import as_read
-from utils.sentences import sentences, split_sentences
+from services.text.plain_text import as_read
+from services.text.sentences import sentences, split_sentences
 
 
 def split(text: str) -> list[str]:

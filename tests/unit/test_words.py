@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constants.stop_words import STOP_WORDS
-from utils.words import fold, stem, words
+from services.text.stop_words import STOP_WORDS
+from services.text.words import fold, stem, words
 
 
 @pytest.mark.parametrize(

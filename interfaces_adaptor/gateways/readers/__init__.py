@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interfaces_adaptor.gateways.readers.markdown import MarkdownReader
-from services.ports import Reader
+from services.ingest.reader import Reader
 
 READERS: dict[str, Reader] = {
     ".md": MarkdownReader(),

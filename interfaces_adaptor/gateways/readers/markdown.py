@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from services.domain import SourceText
 from services.errors import EmptyDocument, InvalidEncoding
+from services.ingest.reader import SourceText
 
 FENCE = "---"  # of the front matter
 TITLE_FIELD = "title:"

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.http.schemas.trees import LiveTree
-from services.catalog import DatasetEntry, DocumentEntry
+from interfaces_adaptor.repositories.dataset_entries import DatasetEntry
+from interfaces_adaptor.repositories.document_entries import DocumentEntry
 from services.domain import DocumentVersion
 
 

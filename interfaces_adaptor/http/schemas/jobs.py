@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
-from services.catalog import IndexEntry
-from services.domain import Job
+from interfaces_adaptor.repositories.dataset_entries import IndexEntry
+from services.jobs.job import Job
 
 
 class JobOut(BaseModel):

@@ -9,10 +9,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.chunking import CHUNKERS
-from services.chunking.refine import Decisions, Draft, Piece, Refinement, Unusable, allowed, decisions, draft_of, refine
-from services.domain import ChunkingParams, Usage
+from services.chunking.refine import (
+    Decisions,
+    Draft,
+    Piece,
+    Refinement,
+    UnusableDecisions,
+    allowed,
+    decisions,
+    draft_of,
+    refine,
+)
+from services.cost.usage import Usage
+from services.domain import ChunkingParams
 from services.errors import BudgetExceeded, ProviderError, ProviderKeyRefused
-from services.ports import ChatAnswer, ChatRequest
+from services.models.chat import ChatAnswer, ChatRequest
 from tests.factories import TOPICS
 
 NOTHING = '{"drop": [], "break_before": [], "join": []}'
@@ -123,7 +134,7 @@ async def test_a_topic_that_begins_and_a_sentence_that_goes_on_move_the_borders(
     ],
 )
 def test_what_is_no_decision_is_refused(answer: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableDecisions):
         decisions(answer, 5)
 
 
@@ -144,7 +155,7 @@ def test_pieces_that_a_reader_may_look_for_stay() -> None:
 def test_who_drops_more_than_noise_can_be_is_not_listened_to() -> None:
     of = draft("# Book\n\n" + "\n\n".join(["all of this is of no use to anybody who reads it"] * 20))
     assert allowed(decisions('{"drop": [2]}', len(pieces_of(of))), pieces_of(of)).dropped
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableDecisions):
         allowed(decisions('{"drop": [2, 3, 4, 5, 6, 7]}', len(pieces_of(of))), pieces_of(of))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.clustering.frontier import InvalidGrouping
+from services.clustering.grouping import InvalidGrouping
 from services.clustering.operations import (
     Level,
     dissolve,

@@ -1,0 +1,76 @@
+"""Documents and their versions as an upload and its indexing write and read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from services.arrays import FloatArray
+from services.domain import ChunkingParams, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    dataset_id: str
+    doc_id: str
+    identity: str
+    file_name: str | None
+    title: str | None
+    source: str | None
+    tags: tuple[str, ...]
+    extra_meta: JsonObject
+    checksum: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    dataset_id: str
+    doc_id: str
+    checksum: str
+    text: str
+    title: str | None
+    embed_model: str
+    chunking: ChunkingParams
+    build_tree: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewVector:
+    owner_type: Literal["chunk", "tree_node"]
+    owner_id: UUID
+    generation_id: UUID
+    level: int
+    content_key: bytes
+    vector: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document with its newest version, as an upload has to know it."""
+
+    dataset_id: str
+    doc_id: str
+    deleted: bool
+    version_id: UUID
+    checksum: str
+    chunking: ChunkingParams
+    embed_model: str
+    chunk_count: int | None
+    served: bool
+    in_live_tree: bool
+    open_job_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionToIndex:
+    version_id: UUID
+    dataset_id: str
+    doc_id: str
+    text: str
+    checksum: str
+    chunking: ChunkingParams
+    build_tree: bool
+    embedded_at: datetime | None

@@ -1,0 +1,323 @@
+"""Answers: retrieve, write from what was found, and check each statement's citations against it.
+
+Documents are data: they stand between delimiters with a mark that is drawn for each question, and an answer that brings
+the mark out is not given on. No evidence gives "not in this dataset", without asking a model where nothing was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+from constants.prompts import ANSWER, NOT_IN_DATASET, marked
+from services.cost.budget import Budget, CallContext, Meter
+from services.cost.usage import Usage
+from services.domain import Chunk, TenantId
+from services.errors import ContextTooLong, ProviderBadAnswer, ProviderError
+from services.models.chat import ChatAnswer, ChatModel, ChatRequest
+from services.models.registry import AUTO, Models
+from services.retrieval.citations import (
+    Claim,
+    ClaimReader,
+    overlap,
+    support_in,
+)
+from services.retrieval.extractive_answer import quotes
+from services.retrieval.hits import Hit
+from services.retrieval.retrieve import Query, Retrieved, Retriever
+from services.storage import OpenStorage, UnitOfWork
+from services.text.extractive import NAME as EXTRACTIVE
+from services.text.grounding import repeats_itself, unsupported
+from services.tree.summarize import clean
+
+NOT_FOUND = "Not in this dataset."
+# From the question to the last word, waiting for the provider's limits among it.
+LONGEST_S = 300.0
+# Characters of an answer for each token that it may have: a model that goes on beyond that has ignored its limit.
+CHARACTERS_A_TOKEN = 12
+# A summary cites at most so many passages under it, out of so many that are looked at.
+MOST_SPANS, MOST_PASSAGES = 3, 200
+
+
+class PassageStorage(UnitOfWork, Protocol):
+    """What an answer asks of storage beside its retrieval."""
+
+    async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
+        """Those of the chunks that are served, in no order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`llm` is a name of the registry; None: the configured model, by the keys at hand. `budget` bounds the whole."""
+
+    query: Query
+    llm: str | None = None
+    max_output_tokens: int = 1_024
+    budget: Budget = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`text` is the document's text from `start` to `end`, in characters."""
+
+    doc_id: str
+    chunk_id: UUID
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A number in the answer and the hit that it stands for; None where there is none of that number."""
+
+    number: int
+    hit: Hit | None
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of the answer, from `start` to `end` in it. `mark` says what is the matter with its citations;
+    `unsupported` are numbers, names and URLs in it that the cited sources do not have."""
+
+    start: int
+    end: int
+    text: str
+    citations: tuple[Citation, ...]
+    mark: Literal["unresolved", "uncited"] | None
+    unsupported: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the answer will be written from; a hit's number is its place, from 1. `note` is for a model whose name is
+    retired."""
+
+    retrieved: Retrieved
+    model: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    index: int
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`found` is False where the dataset does not answer the question; `truncated` where the model's limit cut it."""
+
+    text: str
+    found: bool
+    kind: Literal["generated", "extractive"]
+    truncated: bool
+    statements: tuple[Statement, ...]
+    usage: Usage
+
+
+Event = Evidence | Delta | Cited | Answered
+Finish = Literal["stop", "length", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the model was shown: only that can be cited."""
+
+    hits: Sequence[Hit]
+
+
+Part = Shown | Delta | Claim | Finish
+
+
+class Answerer:
+    def __init__(self, retriever: Retriever, models: Models, open_storage: OpenStorage[PassageStorage]) -> None:
+        self._retriever = retriever
+        self._models = models
+        self._open = open_storage
+
+    async def answer(self, tenant: TenantId, question: Question) -> AsyncGenerator[Event, None]:
+        """`Evidence`, then `Delta` and `Cited` as they come, then `Answered`. Who closes it earlier ends the paid call.
+        Raises what retrieval raises, UnknownModel, MissingProviderKey, BudgetExceeded, ProviderError."""
+        query = question.query
+        context = CallContext(tenant, query.dataset_id, keys=query.keys, meter=Meter(question.budget))
+        resolved = self._models.resolve_chat(self._models.chosen_chat(question.llm or AUTO, context))
+        # Before anything is paid.
+        model = None if resolved.name == EXTRACTIVE else self._models.chat(resolved.name, context)
+        retrieved = await self._retriever.retrieve(tenant, query)
+        context.meter.add(retrieved.usage)
+        yield Evidence(retrieved, resolved.name, resolved.note)
+        text, finish, statements = "", "stop", list[Statement]()
+        hits: Sequence[Hit] = retrieved.hits
+        written = quoted(query.text, hits) if model is None or not hits else generated(model, question, hits)
+        async with aclosing(written):
+            async for part in written:
+                if isinstance(part, Shown):
+                    hits = part.hits
+                elif isinstance(part, str):
+                    finish = part
+                elif isinstance(part, Delta):
+                    text += part.text
+                    yield part
+                else:
+                    statements.append(await self._checked(tenant, query.dataset_id, part, hits))
+                    yield Cited(len(statements) - 1, statements[-1])
+        if not text:
+            yield Delta(NOT_FOUND)
+        yield Answered(
+            text=text or NOT_FOUND,
+            found=bool(text),
+            kind="extractive" if model is None else "generated",
+            truncated=finish == "length",
+            statements=tuple(statements),
+            usage=context.meter.used,
+        )
+
+    async def _checked(self, tenant: TenantId, dataset_id: str, claim: Claim, hits: Sequence[Hit]) -> Statement:
+        citations = []
+        for number in claim.numbers:
+            hit = hits[number - 1] if 1 <= number <= len(hits) else None
+            spans = await self._spans(tenant, dataset_id, claim.text, hit) if hit is not None else ()
+            citations.append(Citation(number, hit, spans))
+        cited = [citation.hit.text for citation in citations if citation.hit is not None]
+        unresolved = len(cited) < len(citations)
+        return Statement(
+            start=claim.start,
+            end=claim.end,
+            text=claim.text,
+            citations=tuple(citations),
+            mark="unresolved" if unresolved else None if citations else "uncited",
+            unsupported=unsupported(claim.text, cited) if cited else (),
+        )
+
+    async def _spans(self, tenant: TenantId, dataset_id: str, claim: str, hit: Hit) -> tuple[Span, ...]:
+        """Where in the documents the claim stands: of a passage the sentences that say it, of a summary those of the
+        passages under it that say most of it."""
+        if hit.kind == "leaf" and hit.doc_id is not None and hit.start is not None:
+            return (span_in(claim, hit.doc_id, hit.node_id, hit.start, hit.text),)
+        async with self._open(tenant) as work:
+            chunks = await work.served_chunks(dataset_id, hit.chunk_ids[:MOST_PASSAGES])
+        shares = {chunk.chunk_id: overlap(claim, chunk.text) for chunk in chunks}
+        chunks.sort(key=lambda chunk: (-shares[chunk.chunk_id], chunk.doc_id, chunk.idx))
+        best = [chunk for chunk in chunks[:MOST_SPANS] if shares[chunk.chunk_id] >= 0.5 * shares[chunks[0].chunk_id]]
+        return tuple(span_in(claim, one.doc_id, one.chunk_id, one.start, one.text) for one in best)
+
+
+def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> Span:
+    """The passage's sentences that support the claim; the whole passage where none shares a word with it."""
+    start, end = support_in(claim, text) or (0, len(text))
+    return Span(doc_id, chunk_id, offset + start, offset + end, text[start:end])
+
+
+async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
+    """An answer without a model. Its claims are not read from its text: a quotation may hold brackets of its own."""
+    position = 0
+    for quote in quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits]):
+        before = " " if position else ""
+        text = f"{quote.text} [{quote.source + 1}]"
+        yield Delta(before + text)
+        position += len(before)
+        yield Claim(position, position + len(text), quote.text, (quote.source + 1,))
+        position += len(text)
+
+
+async def generated(model: ChatModel, question: Question, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
+    """Raises ProviderError, BudgetExceeded."""
+    deadline = asyncio.get_running_loop().time() + LONGEST_S
+    sources = list(hits)
+    while True:
+        draft = DraftAnswer(secrets.token_hex(6), CHARACTERS_A_TOKEN * question.max_output_tokens)
+        request = prompt_of(question, sources, draft.mark)
+        yield Shown(sources)
+        try:
+            async with aclosing(model.stream(request)) as parts:
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        part = await anext(parts)
+                    if isinstance(part, ChatAnswer):
+                        break
+                    for item in draft.feed(part):
+                        yield item
+        except TimeoutError:
+            raise ProviderError(f"The answer took longer than {LONGEST_S:.0f} seconds.", model=model.model) from None
+        except ContextTooLong:
+            if draft.text or len(sources) == 1:
+                raise
+            # Our count of tokens is an estimate: what the model finds too long is asked again with the better half.
+            sources = sources[: len(sources) // 2]
+        else:
+            for item in draft.rest(part.finish_reason):
+                yield item
+            yield part.finish_reason
+            return
+
+
+def prompt_of(question: Question, hits: Sequence[Hit], mark: str) -> ChatRequest:
+    sources = [
+        marked("source", mark, number, hit.text, clean(" > ".join(hit.heading_path) or hit.title or ""))
+        for number, hit in enumerate(hits, 1)
+    ]
+    return ChatRequest(
+        purpose="answer",
+        system=ANSWER.system,
+        user="\n\n".join(sources) + f"\n\nQuestion: {question.query.text}",
+        max_tokens=question.max_output_tokens,
+        # What was written from a document is not kept where the document's deletion would not find it.
+        reusable=False,
+    )
+
+
+class DraftAnswer:
+    """What a model has written so far. Held back: what may become the sentence for "not found", and everything after
+    a delimiter's mark."""
+
+    def __init__(self, mark: str, most_characters: int) -> None:
+        self.mark = mark
+        self.text = ""
+        self._most = most_characters
+        self._out = 0
+        self._claims = ClaimReader()
+
+    @property
+    def _not_found(self) -> bool:
+        return self.text.lstrip(' \n\t*"“.').upper().startswith(NOT_IN_DATASET)
+
+    @property
+    def _undecided(self) -> bool:
+        return NOT_IN_DATASET.startswith(self.text.lstrip(' \n\t*"“.').upper())
+
+    def feed(self, part: str) -> list[Delta | Claim]:
+        """Raises ProviderBadAnswer."""
+        self.text += part
+        if self.mark in self.text:
+            raise ProviderBadAnswer("The model gave out the delimiters of its sources instead of an answer.")
+        if len(self.text) > self._most:
+            raise ProviderBadAnswer("The model's answer is far longer than it was to be.")
+        return [] if self._undecided or self._not_found else self._new()
+
+    def rest(self, finish: Finish) -> list[Delta | Claim]:
+        """Raises ProviderBadAnswer for what is no answer."""
+        if finish == "refused":
+            raise ProviderBadAnswer("The model refused to answer.")
+        if not self.text.strip():
+            raise ProviderBadAnswer("The model answered nothing.")
+        if repeats_itself(self.text):
+            raise ProviderBadAnswer("The model's answer repeats itself.")
+        return [] if self._not_found else [*self._new(), *self._claims.rest()]
+
+    def _new(self) -> list[Delta | Claim]:
+        new = self.text[self._out :]
+        self._out = len(self.text)
+        return [Delta(new), *self._claims.feed(new)] if new else []

@@ -1,0 +1,85 @@
+"""A digest by coverage: sentences and summaries that together say most of what the whole is about, for their length.
+
+One greedy selection with diminishing gain (the concept coverage of Gillick and Favre, 2009, with a word as a concept):
+a word is worth the number of passages that it stands in, and each further time it is said counts half as much.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from services.retrieval.hits import Hit
+from services.retrieval.packing import part_of
+from services.text.postings import index_terms
+from services.text.sentences import sentences
+
+# A sentence of fewer words is charged for so many: gain a word loves shreds.
+LEAST_WORDS = 12
+AGAIN = 0.5  # what a word counts when it is said once more
+WORDS_PER_TOKEN = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What can be chosen: a sentence of a passage, or a whole summary."""
+
+    hit: Hit
+    terms: frozenset[str]
+    cost: float
+
+
+def digest(hits: Sequence[Hit], weights: Sequence[float], top_k: int, max_tokens: int) -> list[Hit]:
+    """From passages and summaries `hits`, in the order of choice. `weights` say how much each of them is asked for; a
+    score is the gain a word when its unit was chosen."""
+    worth: defaultdict[str, float] = defaultdict(float)
+    for hit, weight in zip(hits, weights, strict=True):
+        for term in set(index_terms(hit.text)):
+            worth[term] += weight
+    units = list(units_of(hits))
+    said: Counter[str] = Counter()
+
+    def gain(unit: Unit) -> float:
+        return float(sum(worth[term] * AGAIN ** said[term] for term in unit.terms)) / unit.cost
+
+    # Gains only fall, so that the first unit whose stale gain is still the best after a fresh look is the best.
+    waiting = [(-gain(unit), place) for place, unit in enumerate(units)]
+    heapq.heapify(waiting)
+    chosen: list[Hit] = []
+    left = max_tokens
+    while waiting and len(chosen) < top_k and left > 0:
+        _, place = heapq.heappop(waiting)
+        unit = units[place]
+        if unit.hit.token_cnt > left:
+            continue
+        fresh = gain(unit)
+        if fresh <= 0:
+            continue
+        if waiting and fresh < -waiting[0][0]:
+            heapq.heappush(waiting, (-fresh, place))
+            continue
+        said.update(unit.terms)
+        chosen.append(replace(unit.hit, score=fresh))
+        left -= unit.hit.token_cnt
+    return chosen
+
+
+def units_of(hits: Sequence[Hit]) -> Iterator[Unit]:
+    """Sentences of prose and lists; what two passages share by overlap is there once."""
+    seen: set[tuple[str, int]] = set()
+    for hit in hits:
+        if hit.doc_id is None or hit.start is None:
+            yield unit_of(hit)
+            continue
+        for start, end, kind in sentences(hit.text):
+            at = (hit.doc_id, hit.start + end)
+            if kind in ("prose", "item") and at not in seen:
+                seen.add(at)
+                yield unit_of(part_of(hit, hit.start + start, hit.start + end))
+
+
+def unit_of(hit: Hit) -> Unit:
+    words = max(LEAST_WORDS, hit.token_cnt * WORDS_PER_TOKEN)
+    return Unit(hit, frozenset(index_terms(hit.text)), words)
