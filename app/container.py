@@ -44,7 +44,7 @@ from services.cost.estimate import CostEstimator
 from services.health import Health, Part
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
-from services.jobs.run import JobRunner
+from services.jobs.runner import JobKind, JobRunner
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
@@ -130,8 +130,11 @@ async def open_worker(
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 storage,
-                {"ingest": indexer.index, "build": builder.build, "mend": mender.mend},
-                {"build": builder.delay},
+                {
+                    "ingest": JobKind(indexer.index, index_every_s=60.0),
+                    "build": JobKind(builder.build, builder.delay),
+                    "mend": JobKind(mender.mend),
+                },
                 indexes.keep,
                 secrets,
                 Budget(**settings.budget.model_dump()),

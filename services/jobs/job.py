@@ -10,11 +10,7 @@ from uuid import UUID
 from services.domain import JsonObject
 
 JobType = Literal["ingest", "build", "mend"]
-
-
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-
-
 TERMINAL: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
 
