@@ -19,7 +19,7 @@ from procrastinate.job_context import AbortReason
 
 from services.domain import TenantId
 from services.errors import DatabaseUnavailable
-from services.jobs.run import JobRunner
+from services.jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
