@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.resources import migrations_folder
 from app.settings import Settings
 from constants.models import load_models
+from constants.queue import DROP_VECTOR_INDEXES, PURGE_PAID_RESULTS
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.migrate import Migrations, current_revision
@@ -33,7 +34,7 @@ from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
 from interfaces_adaptor.gateways.readers import READERS
 from interfaces_adaptor.http.dependencies import Services
-from interfaces_adaptor.jobs.queue import Chore
+from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from services.access import ApiKeys
@@ -52,6 +53,9 @@ from services.retrieval.retrieve import Retriever
 from services.tree.build import Debounce, TreeBuilder
 from services.tree.grow import TreeGrower
 from services.tree.mend import TreeMender
+
+# Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
+DAILY = "17 3 * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class WorkerContainer:
     engine: AsyncEngine
     runner: JobRunner
     indexes: VectorIndexes
-    chores: tuple[Chore, ...]
+    periodic: tuple[PeriodicTask, ...]
 
 
 @asynccontextmanager
@@ -139,7 +143,7 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, chores_of(settings, engine))
+            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes))
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
@@ -148,11 +152,14 @@ async def open_worker(
         await engine.dispose()
 
 
-def chores_of(settings: Settings, engine: AsyncEngine) -> tuple[Chore, ...]:
-    """What a worker does now and then."""
+def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndexes) -> tuple[PeriodicTask, ...]:
     results, retention = PaidResults(engine), retention_of(settings)
-    every_s = 60 * settings.providers.paid_results_purge_minutes
-    return (Chore("purge of paid results", every_s, lambda: results.purge_all(retention)),)
+    return (
+        PeriodicTask(
+            PURGE_PAID_RESULTS, settings.providers.paid_results_purge_cron, lambda: results.purge_all(retention)
+        ),
+        PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
+    )
 
 
 def retention_of(settings: Settings) -> Retention:

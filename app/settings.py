@@ -167,7 +167,7 @@ class ProviderSettings(Group):
     paid_results_days: int = Field(90, ge=1)
     paid_results_bytes: int = Field(5 * 1024 * MIB, ge=MIB)
     # Workers remove what is over so often.
-    paid_results_purge_minutes: float = Field(60.0, gt=0)
+    paid_results_purge_cron: str = "7 * * * *"
 
     @property
     def keys(self) -> dict[str, str]:

@@ -43,9 +43,10 @@ async def run_worker(settings: Settings, database_url: str, *, until_stdin_close
         loop.add_reader(pipe, read)
     async with open_worker(settings, database_url) as container:
         queue = job_queue(libpq_url(database_url))
-        register(queue, container.runner)
+        params = queue_params(settings)
+        register(queue, container.runner, params, container.periodic)
         logger.info("worker started", concurrency=settings.worker.concurrency)
-        await work(queue, queue_params(settings), stop, container.chores)
+        await work(queue, params, stop)
         logger.info("worker stopped")
 
 

@@ -43,8 +43,9 @@ async def run() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_worker(settings, url, pool=cast(ProcessPool, Inline())) as worker:
         queue = job_queue(libpq_url(url))
-        register(queue, worker.runner)
-        await work(queue, queue_params(settings), stop)
+        params = queue_params(settings)
+        register(queue, worker.runner, params)
+        await work(queue, params, stop)
 
 
 def main() -> None:

@@ -155,9 +155,10 @@ async def running_worker(
 ) -> AsyncIterator[None]:
     async with open_worker(settings, database_url, pool=pool, **options) as worker:
         queue = job_queue(libpq_url(database_url))
-        register(queue, worker.runner)
+        params = queue_params(settings)
+        register(queue, worker.runner, params, worker.periodic)
         stop = asyncio.Event()
-        working = asyncio.create_task(work(queue, queue_params(settings), stop, worker.chores))
+        working = asyncio.create_task(work(queue, params, stop))
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.db.vector_indexes import index_name
+from services.domain import EmbeddingSpace
 
 OPERATORS = {"hnsw_cosine": "<=>", "hnsw_ip": "<#>", "hnsw_l2": "<->"}
 BREADTHS = (40, 60, 100, 160, 250, 400, 640, 1000)
@@ -67,7 +68,7 @@ async def measure_recall(engine: AsyncEngine) -> list[Recall]:
             text("select tenant_id, dataset_id, embed_provider, embed_model, embed_dim, vector_index from datasets")
         )
         for tenant, dataset, provider, model, dim, kind in rows.all():
-            name = index_name(tenant, dataset, f"{provider}/{model}", kind)
+            name = index_name(tenant, dataset, EmbeddingSpace(provider, model, dim), kind)
             valid = await connection.scalar(
                 text("select indisvalid from pg_index where indexrelid = to_regclass(:name)"), {"name": name}
             )

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.domain import Dataset, TenantId
+from services.domain import Dataset, EmbeddingSpace, TenantId
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,9 @@ TURN_S = 1.0
 LARGEST_HALFVEC = 4_000  # dimensions that an HNSW index takes
 
 
-def index_name(tenant: str, dataset_id: str, model: str, vector_index: str) -> str:
-    parts = "\n".join((tenant, dataset_id, model, vector_index))
+def index_name(tenant: str, dataset_id: str, space: EmbeddingSpace, vector_index: str) -> str:
+    """Names what shapes the index: a dataset that is made anew in another space needs another one."""
+    parts = "\n".join((tenant, dataset_id, space.name, str(space.dimensions), vector_index))
     return f"hnsw_{hashlib.sha256(parts.encode()).hexdigest()[:32]}"
 
 
@@ -47,7 +48,7 @@ class VectorIndexes:
         the index search is exact, so that a failure is logged and the next change tries again."""
         if dataset.vector_index == "exact" or dataset.space.dimensions > LARGEST_HALFVEC:
             return
-        name = index_name(tenant, dataset.dataset_id, dataset.space.name, dataset.vector_index)
+        name = index_name(tenant, dataset.dataset_id, dataset.space, dataset.vector_index)
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             if await self._state(connection, name) or not await self._large(connection, tenant, dataset):
@@ -99,20 +100,29 @@ class VectorIndexes:
         """
 
     async def drop_orphans(self) -> int:
-        """Indexes of datasets that are gone."""
+        """Drops the indexes that no dataset reads any more: it is gone, or has another space or metric now. How many
+        that were."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            rows = await connection.execute(
-                text("select indexname from pg_indexes where tablename = 'embeddings' and indexname like 'hnsw\\_%'")
-            )
-            there = {row[0] for row in rows}
-            datasets = await connection.execute(
-                text("select tenant_id, dataset_id, embed_provider, embed_model, vector_index from datasets")
-            )
-            wanted = {index_name(row[0], row[1], f"{row[2]}/{row[3]}", row[4]) for row in datasets}
-            for name in sorted(there - wanted):
-                await connection.execute(text(f"drop index concurrently if exists {name}"))
-            return len(there - wanted)
+            try:
+                while not await locked(connection, EMBEDDINGS):  # noqa: ASYNC110  other processes let it go
+                    await asyncio.sleep(TURN_S)
+                orphans = await self._orphans(connection)
+                for name in orphans:
+                    await connection.execute(text(f"drop index concurrently if exists {name}"))
+                return len(orphans)
+            finally:
+                await connection.execute(text("select pg_advisory_unlock_all()"))
+
+    async def _orphans(self, connection: AsyncConnection) -> list[str]:
+        there = await connection.scalars(
+            text("select indexname from pg_indexes where tablename = 'embeddings' and indexname like 'hnsw\\_%'")
+        )
+        datasets = await connection.execute(
+            text("select tenant_id, dataset_id, embed_provider, embed_model, embed_dim, vector_index from datasets")
+        )
+        wanted = {index_name(row[0], row[1], EmbeddingSpace(*row[2:5]), row[5]) for row in datasets}
+        return sorted(set(there) - wanted)
 
 
 async def locked(connection: AsyncConnection, what: str) -> bool:

@@ -1,6 +1,6 @@
-"""The queue: procrastinate over the same Postgres, with one task that runs a domain job.
+"""The queue: procrastinate over the same Postgres, with one task that runs a domain job, and periodic ones beside it.
 
-Rows are added by `interfaces_adaptor/repositories/jobs.py`, in the transaction of the work they stand for.
+Jobs are deferred by `interfaces_adaptor/repositories/jobs.py`, in the transaction of the work they stand for.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.job_context import AbortReason
 
+from constants.queue import JOBS, MAINTENANCE, RESCUE_JOBS, RUN_JOB
 from services.domain import TenantId
 from services.errors import DatabaseUnavailable
 from services.jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
-QUEUE = "raptor"
-TASK = "raptor.run_job"
 RETRY_PAUSE_S = 5.0
+# Periodic work does not wait for a place among the jobs: a build takes one for minutes.
+MAINTENANCE_CONCURRENCY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,22 @@ class QueueParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """What every worker does at its start and every so often: it has to bear being done by several at once."""
+class PeriodicTask:
+    """What one of all workers does at each time that `cron` names (five fields, or six with seconds as the last)."""
 
     name: str
-    every_s: float
+    cron: str
     do: Callable[[], Awaitable[object]]
 
 
 def job_queue(database_url: str) -> App:
     """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
-    connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
+    connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=6)
     return App(connector=connector)
 
 
-def register(app: App, runner: JobRunner) -> None:
-    @app.task(name=TASK, queue=QUEUE, pass_context=True)
+def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequence[PeriodicTask] = ()) -> None:
+    @app.task(name=RUN_JOB, queue=JOBS, pass_context=True)
     async def run_job(context: JobContext, tenant_id: str, job_id: str) -> None:
         tenant, job = TenantId(tenant_id), UUID(job_id)
         while True:
@@ -74,59 +75,43 @@ def register(app: App, runner: JobRunner) -> None:
                     await runner.hand_back(tenant, job)
                 raise
 
-
-async def work(app: App, params: QueueParams, stop: asyncio.Event, chores: Sequence[Chore] = ()) -> None:
-    """Runs jobs, and chores beside them, until `stop` is set. A worker that loses its database ends itself; this starts
-    the next one."""
-    repeated = [asyncio.create_task(_repeat(chore)) for chore in chores]
-    try:
-        await _work(app, params, stop)
-    finally:
-        for task in repeated:
-            task.cancel()
-        await asyncio.gather(*repeated, return_exceptions=True)
+    every_s = max(1, round(params.heartbeat_s))
+    rescuing = PeriodicTask(RESCUE_JOBS, f"* * * * * */{every_s}", lambda: rescue(app, params.dead_after_s))
+    for task in (rescuing, *periodic):
+        _register_periodic(app, task)
 
 
-async def _repeat(chore: Chore) -> None:
-    while True:
-        try:
-            done = await chore.do()
-            logger.info("chore done", extra={"chore": chore.name, "done": done})
-        except Exception:
-            # The boundary of a chore: it has its next turn, and jobs go on meanwhile.
-            logger.exception("chore failed", extra={"chore": chore.name})
-        await asyncio.sleep(chore.every_s)
+def _register_periodic(app: App, task: PeriodicTask) -> None:
+    @app.periodic(cron=task.cron)
+    @app.task(name=task.name, queue=MAINTENANCE)
+    async def run(timestamp: int) -> None:
+        done = await task.do()
+        if done:
+            logger.info("maintenance done", extra={"task": task.name, "done": done})
 
 
-async def _work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+async def work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+    """Runs jobs and periodic tasks until `stop` is set. A worker that loses its database ends itself; this starts the
+    next one."""
     while not stop.is_set():
         try:
             # Not cancelled before it is open: of a connection pool that was, tasks stay behind, and now and then a
             # worker that was told to stop a tenth of a second after its start waited for ever.
             async with app.open_async():
-                await _run_worker(app, params, stop)
+                await _run_workers(app, params, stop)
         except (ConnectorException, psycopg.Error, OSError) as error:
             logger.warning("worker lost its database", extra={"error": str(error)})
         if not stop.is_set():
             await asyncio.sleep(1.0)
 
 
-async def _run_worker(app: App, params: QueueParams, stop: asyncio.Event) -> None:
-    """Until it is told to stop, or ends with its database's errors."""
-    worker = asyncio.create_task(
-        app.run_worker_async(
-            queues=[QUEUE],
-            concurrency=params.concurrency,
-            fetch_job_polling_interval=params.poll_s,
-            abort_job_polling_interval=params.poll_s,
-            update_heartbeat_interval=params.heartbeat_s,
-            stalled_worker_timeout=params.dead_after_s,
-            shutdown_graceful_timeout=params.shutdown_s,
-            delete_jobs="always",
-            install_signal_handlers=False,
-        )
-    )
-    tasks = [worker, asyncio.create_task(_rescue_for_ever(app, params)), asyncio.create_task(stop.wait())]
+async def _run_workers(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+    """Until they are told to stop, or one ends with its database's errors."""
+    tasks = [
+        asyncio.create_task(_run_worker(app, params, JOBS, params.concurrency)),
+        asyncio.create_task(_run_worker(app, params, MAINTENANCE, MAINTENANCE_CONCURRENCY)),
+        asyncio.create_task(stop.wait()),
+    ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -138,15 +123,24 @@ async def _run_worker(app: App, params: QueueParams, stop: asyncio.Event) -> Non
             raise outcome
 
 
-async def _rescue_for_ever(app: App, params: QueueParams) -> None:
-    while True:
-        await asyncio.sleep(params.heartbeat_s)
-        await rescue(app, params.dead_after_s)
+async def _run_worker(app: App, params: QueueParams, queue: str, concurrency: int) -> None:
+    await app.run_worker_async(
+        queues=[queue],
+        name=queue,
+        concurrency=concurrency,
+        fetch_job_polling_interval=params.poll_s,
+        abort_job_polling_interval=params.poll_s,
+        update_heartbeat_interval=params.heartbeat_s,
+        stalled_worker_timeout=params.dead_after_s,
+        shutdown_graceful_timeout=params.shutdown_s,
+        delete_jobs="always",
+        install_signal_handlers=False,
+    )
 
 
 async def rescue(app: App, dead_after_s: float) -> int:
-    """Gives the jobs of dead workers back to the queue; how many that were. Every worker does this now and then: one
-    that finds another at it loses nothing, because a row is taken back once."""
+    """Gives the jobs of dead workers back to the queue; how many that were. Two that do this at once lose nothing,
+    because a row is taken back once."""
     manager = app.job_manager
     await manager.prune_stalled_workers(dead_after_s)
     rescued = 0

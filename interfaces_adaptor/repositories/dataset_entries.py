@@ -171,7 +171,7 @@ class DatasetEntries(UnitOfWork):
         ]
 
     def _index_of(self, row: RowMapping) -> str:
-        return index_name(self.tenant, row["dataset_id"], space_from(row).name, row["vector_index"])
+        return index_name(self.tenant, row["dataset_id"], space_from(row), row["vector_index"])
 
 
 def embedding_status(row: RowMapping) -> Any:

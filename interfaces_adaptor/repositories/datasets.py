@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import RowMapping
 
+from constants.queue import DROP_VECTOR_INDEXES, MAINTENANCE
 from infra.uow.unit_of_work import UnitOfWork, as_json
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
@@ -89,6 +90,13 @@ class Datasets(UnitOfWork):
         return int(row["wanted_revision"])
 
     async def delete_dataset(self, dataset_id: str) -> None:
+        await self.execute(
+            """
+            select procrastinate_cancel_job_v1(queue_job_id, true, true) from jobs
+            where tenant_id = :tenant and dataset_id = :dataset and status in ('queued', 'running')
+            """,
+            dataset=dataset_id,
+        )
         # From the outside in: cascades alone would do it row by row.
         trees = "select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset"
         for table, condition in (
@@ -105,3 +113,14 @@ class Datasets(UnitOfWork):
         )
         if gone is None:
             raise DatasetNotFound(dataset_id=dataset_id)
+        # An index cannot be dropped in a transaction without locking everybody out of the table.
+        await self.execute(
+            """
+            select procrastinate_defer_jobs_v1(array[row(
+                cast(:queue as text), cast(:task as text), 0, null, null,
+                jsonb_build_object('timestamp', extract(epoch from now())::bigint), null
+            )::procrastinate_job_to_defer_v1])
+            """,
+            queue=MAINTENANCE,
+            task=DROP_VECTOR_INDEXES,
+        )

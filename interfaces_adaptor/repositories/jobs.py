@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
 
+from constants.queue import JOBS, RUN_JOB
 from infra.uow.unit_of_work import UnitOfWork, as_json
 from services.cost.budget import Budget
 from services.cost.usage import Usage
@@ -18,10 +19,6 @@ from services.jobs.limits import JobLimits
 
 COLUMNS = """job_id, job_type, dataset_id, doc_id, version_id, status, stage, progress, attempts, awaits_revision,
     params, result, usage, timings, detail, error, created_at, started_at, finished_at"""
-
-# The name that `interfaces_adaptor/jobs/tasks.py` registers. The row is inserted here by hand, because procrastinate
-# would do it on a connection of its own; a contract test holds the columns against the installed version.
-TASK = "raptor.run_job"
 
 
 def job_from(row: RowMapping) -> Job:
@@ -85,15 +82,16 @@ class Jobs(UnitOfWork):
         if at_once:
             await self.execute(
                 """
-                with hurried as (
-                    update jobs set params = params || '{"at_once": true}'
-                    where tenant_id = :tenant and job_id = :job and status = 'queued' returning queue_job_id
-                )
-                update procrastinate_jobs q set scheduled_at = null from hurried
-                where q.id = hurried.queue_job_id and q.status = 'todo'
+                update jobs set params = params || '{"at_once": true}'
+                where tenant_id = :tenant and job_id = :job and status = 'queued'
                 """,
                 job=waiting["job_id"],
             )
+            taken_out = await self.first(
+                "select procrastinate_cancel_job_v1(:queued, false, true) as id", queued=waiting["queue_job_id"]
+            )
+            if taken_out is not None and taken_out["id"] is not None:
+                await self._enqueue(waiting["job_id"], 0.0)
         return UUID(str(waiting["job_id"]))
 
     async def get_job(self, job_id: UUID) -> Job:
@@ -356,16 +354,18 @@ class Jobs(UnitOfWork):
                     else 'build/' || tenant_id || '/' || dataset_id end as lock
                 from jobs where tenant_id = :tenant and job_id = :job
             ), queued as (
-                insert into procrastinate_jobs (queue_name, task_name, priority, lock, args, scheduled_at)
-                select 'raptor', :task, 0, lock,
+                select (procrastinate_defer_jobs_v1(array[row(
+                    cast(:queue as text), cast(:task as text), 0, lock, null,
                     jsonb_build_object('tenant_id', cast(:tenant as text), 'job_id', cast(:job as text)),
                     case when :delay > 0 then clock_timestamp() + make_interval(secs => :delay) end
-                from job returning id
+                )::procrastinate_job_to_defer_v1]))[1] as id
+                from job
             )
             update jobs set queue_job_id = queued.id from queued where tenant_id = :tenant and job_id = :job
             """,
             job=job_id,
-            task=TASK,
+            queue=JOBS,
+            task=RUN_JOB,
             delay=float(delay_s),
         )
 

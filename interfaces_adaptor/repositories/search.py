@@ -145,7 +145,7 @@ class Search(Candidates, Hits):
             select coalesce(bool_and(i.indisvalid), false) as valid from pg_index i
             where i.indexrelid = to_regclass(:name)
             """,
-            name=index_name(self.tenant, dataset.dataset_id, dataset.space.name, dataset.vector_index),
+            name=index_name(self.tenant, dataset.dataset_id, dataset.space, dataset.vector_index),
         )
         return bool(row and row["valid"])
 

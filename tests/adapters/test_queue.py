@@ -1,5 +1,4 @@
-"""The queue's row is inserted by hand, in the transaction of the work that it stands for: held here against the
-installed version of procrastinate."""
+"""The queue's row is made by procrastinate's own function, in the transaction of the work that it stands for."""
 
 from __future__ import annotations
 
@@ -10,11 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from app.container import Container
+from constants.queue import JOBS, RUN_JOB
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
-from interfaces_adaptor.jobs import queue as queue_adapter
 from interfaces_adaptor.jobs.queue import job_queue, rescue
-from interfaces_adaptor.repositories import jobs as jobs_repository
 from services.domain import DEFAULT_TENANT, EmbeddingSpace
 from services.jobs.job import NewJob
 from tests.client import ApiClient
@@ -23,10 +21,6 @@ from tests.factories import page
 
 SPACE = EmbeddingSpace("builtin", "lexical-1", 1024)
 BUILD = NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, params={})
-
-
-def test_both_sides_name_the_task_alike() -> None:
-    assert jobs_repository.TASK == queue_adapter.TASK
 
 
 async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
@@ -38,7 +32,7 @@ async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
         await work.commit()
     app = job_queue(libpq_url(database_url))
 
-    @app.task(name=queue_adapter.TASK, queue=queue_adapter.QUEUE)
+    @app.task(name=RUN_JOB, queue=JOBS)
     async def run_job(tenant_id: str, job_id: str) -> None: ...
 
     async with app.open_async():
@@ -111,7 +105,10 @@ async def test_finished_work_leaves_no_rows_in_the_queue(
         await api.ingest(page("bees"))
         await asyncio.sleep(0.5)
     async with container.engine.connect() as connection:
-        assert await connection.scalar(text("select count(*) from procrastinate_jobs")) == 0
+        left = await connection.scalar(
+            text("select count(*) from procrastinate_jobs where queue_name = :jobs"), {"jobs": JOBS}
+        )
+        assert left == 0
 
 
 @pytest.mark.timeout(60)

@@ -190,7 +190,7 @@ async def test_results_go_when_they_are_old_and_the_least_used_first_when_they_a
 async def test_workers_purge_by_themselves(
     settings: Settings, database_url: str, pool: ProcessPool, provider: RunningFakeProvider
 ) -> None:
-    often = paying(settings, provider, paid_results_purge_minutes=0.1 / 60)
+    often = paying(settings, provider, paid_results_purge_cron="* * * * * *")
     async with open_container(often, database_url) as container, running_worker(often, database_url, pool):
         async with api_client(container) as api:
             await api.ingest(BOOK)

@@ -75,8 +75,9 @@ async def main(point: str | None) -> None:
     try:
         async with open_worker(settings, url, pool=pool, storage_class=dying_at(point)) as worker:
             queue = job_queue(libpq_url(url))
-            register(queue, worker.runner)
-            await work(queue, queue_params(settings), stop)
+            params = queue_params(settings)
+            register(queue, worker.runner, params)
+            await work(queue, params, stop)
     finally:
         pool.close()
 

@@ -1,0 +1,11 @@
+"""Names in the job queue, which those who defer work and those who do it have to agree on."""
+
+from __future__ import annotations
+
+JOBS = "raptor"
+MAINTENANCE = "raptor-maintenance"
+
+RUN_JOB = "raptor.run_job"
+RESCUE_JOBS = "raptor.rescue_jobs"
+PURGE_PAID_RESULTS = "raptor.purge_paid_results"
+DROP_VECTOR_INDEXES = "raptor.drop_vector_indexes"
