@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import text
 
@@ -74,13 +74,13 @@ class Asked:
         self._api = api
         self._job = job
 
-    async def __call__(self, route: str, **fields: Any) -> httpx.Response:
+    async def __call__(self, route: str, **fields: Any) -> httpx2.Response:
         return await self._sent(route, fields, {})
 
-    async def with_header(self, route: str, name: str, value: str) -> httpx.Response:
+    async def with_header(self, route: str, name: str, value: str) -> httpx2.Response:
         return await self._sent(route, {}, {name.encode(): value.encode()})
 
-    async def _sent(self, route: str, fields: dict[str, Any], headers: dict[bytes, bytes]) -> httpx.Response:
+    async def _sent(self, route: str, fields: dict[str, Any], headers: dict[bytes, bytes]) -> httpx2.Response:
         path, body = route.format(job=self._job), {**ROUTES[route], **fields}
         if route == INGEST:
             file = {"file": ("tides.md", b"# Tides\n\nThe moon pulls the sea.", "text/markdown")}
@@ -90,7 +90,7 @@ class Asked:
         return await self._api.post(path, content=json.dumps(body), headers=headers)
 
 
-def told(response: httpx.Response) -> str:
+def told(response: httpx2.Response) -> str:
     return str(response.json()["error"]["message"])
 
 
