@@ -20,7 +20,7 @@ def services_of(request: Request) -> Services:
 
 
 def tenant_of(request: Request) -> TenantId:
-    """Set by the gate (`interfaces_adaptor/http/gate.py`) before any endpoint runs."""
+    """Set by `interfaces_adaptor/http/access.py` before any endpoint runs."""
     return cast(TenantId, request.state.tenant)
 
 
@@ -41,7 +41,7 @@ def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:
             raise ValueError("another list's cursor")
         return tuple(readable(part(value)) for part, value in zip(parts, position, strict=True))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise InvalidRequest("This cursor is none of ours: take `next_cursor` as it was given.") from error
+        raise InvalidRequest("Invalid cursor: pass `next_cursor` of the page before, unchanged.") from error
 
 
 def readable(value: Any) -> Any:

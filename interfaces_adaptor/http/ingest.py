@@ -30,7 +30,7 @@ from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, I
 from services import Services
 from services.cost import Budget, Keys
 from services.domain import TERMINAL, ChunkingParams, Job, Refine, TenantId
-from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType
+from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
 from services.ingest_document import Accepted, Upload
 
 router = APIRouter(tags=["documents"])
@@ -49,12 +49,13 @@ class IngestLimits:
 
 
 class JobFailed(RaptorError):
-    """A waited-for job has failed: its error is the answer's."""
+    """The job that the request waited for has failed; its error is the answer."""
 
     def __init__(self, job: Job) -> None:
         error = dict(job.error or {})
         super().__init__(error.get("message"), **(error.get("details") or {}), job_id=job.job_id.hex)
-        self.code = error.get("code", "internal_error")  # type: ignore[misc]
+        self.code = error.get("code", RaptorError.code)  # type: ignore[misc]
+        self.status = status_of(self.code)  # type: ignore[misc]
 
 
 def only_multipart(request: Request) -> None:

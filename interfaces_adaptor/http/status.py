@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
-from interfaces_adaptor.http.errors import error_response
+from interfaces_adaptor.http.errors import response_to
 from interfaces_adaptor.http.schemas.envelope import Answer, Page
 from interfaces_adaptor.http.schemas.jobs import HealthOut, IndexOut, PartOut
+from services.errors import DatabaseUnavailable
 from services.health import Health
 
 router = APIRouter(tags=["status"])
@@ -27,7 +28,7 @@ async def ready(request: Request) -> Any:
     parts = await health_of(request).parts()
     waiting = {name: part.detail for name, part in parts.items() if not part.ok and part.needed}
     if waiting:
-        return error_response("database_unavailable", "The service is not ready.", waiting, 503)
+        return response_to(DatabaseUnavailable("The service is not ready.", **waiting))
     return JSONResponse({"status": "ready"})
 
 
