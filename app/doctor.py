@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.address import served_at
 from app.container import open_container
 from app.database import joined_database
-from app.serve import served_at
 from app.settings import Settings
 from constants.models import load_models
 from infra.db.engine import create_engine

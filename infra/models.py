@@ -22,7 +22,7 @@ from infra.paid.embedder import PaidEmbedder
 from infra.paid.reranker import PaidReranker
 from infra.paid.results import PaidResults
 from infra.paid.till import SingleFlight, Till
-from infra.providers.access import NO_KEY, Access, ProviderAccess
+from infra.providers.access import NO_KEY, ProviderAccess, ProviderEndpoint
 from infra.rerankers import RERANKERS
 from infra.retrying import RetryPolicy
 from services.cost import Errand, Terms
@@ -237,7 +237,7 @@ class OpenModels:
         if space == LexicalEmbedder.space:
             return BuiltinTerms()
         spec = replace(self._embedder_spec(space.name, space.dimensions), dimensions=space.dimensions)
-        never_called = EMBEDDERS[spec.kind](spec, Access(base_url="", key=NO_KEY), self.http)
+        never_called = EMBEDDERS[spec.kind](spec, ProviderEndpoint(base_url="", key=NO_KEY), self.http)
         return ProviderTerms(never_called, self._terms(spec.provider, spec.model, spec.price, spec.concurrency))
 
     def _terms(self, provider: str, model: str, price: Price, concurrency: int) -> Terms:
@@ -262,7 +262,7 @@ class OpenModels:
             RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand
         )
 
-    def _till(self, provider: str, access: Access, concurrency: int | None) -> Till:
+    def _till(self, provider: str, access: ProviderEndpoint, concurrency: int | None) -> Till:
         spec = self.registry.providers.get(provider)
         configured = self.limits.get(provider, Limits())
         limits = replace(

@@ -12,10 +12,10 @@ import httpx2
 from constants.models import EmbedderSpec
 from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 from infra.embeddings.provider import ProviderEmbedder
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 
 
-def voyage(spec: EmbedderSpec, access: Access, _http: httpx2.AsyncClient) -> ProviderEmbedder:
+def voyage(spec: EmbedderSpec, access: ProviderEndpoint, _http: httpx2.AsyncClient) -> ProviderEmbedder:
     """Imported when it is used: the SDK takes a second and a half and 70 MB, which an installation without a Voyage key
     need not spend."""
     from infra.embeddings.voyage import VoyageContextualEmbedder
@@ -23,7 +23,7 @@ def voyage(spec: EmbedderSpec, access: Access, _http: httpx2.AsyncClient) -> Pro
     return VoyageContextualEmbedder(spec, access)
 
 
-EMBEDDERS: dict[str, Callable[[EmbedderSpec, Access, httpx2.AsyncClient], ProviderEmbedder]] = {
+EMBEDDERS: dict[str, Callable[[EmbedderSpec, ProviderEndpoint, httpx2.AsyncClient], ProviderEmbedder]] = {
     "openai": OpenAICompatibleEmbedder,
     "voyage_contextual": voyage,
 }

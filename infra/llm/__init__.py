@@ -8,9 +8,9 @@ import httpx2
 
 from constants.models import ChatSpec
 from infra.llm.openai_compatible import OpenAICompatibleChat
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from services.ports import ChatModel
 
-CHAT_MODELS: dict[str, Callable[[ChatSpec, Access, httpx2.AsyncClient], ChatModel]] = {
+CHAT_MODELS: dict[str, Callable[[ChatSpec, ProviderEndpoint, httpx2.AsyncClient], ChatModel]] = {
     "openai": OpenAICompatibleChat,
 }

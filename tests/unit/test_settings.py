@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import SettingsError, load_settings
+from app.errors import SettingsError
+from app.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ async def test_the_voyage_sdk_works_without_blocking_too(provider: RunningFakePr
 
 
 def test_the_command_says_where_it_listens_and_stops_clean() -> None:
-    program = "from app.cli.fake import fake_provider; fake_provider(port=0)"
+    program = "from app.cli.fake_provider import fake_provider; fake_provider(port=0)"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:

@@ -1,4 +1,5 @@
-"""A service to talk to: the one that is named, the one on this data folder, or one for the time of a command."""
+"""A client for the service that a command talks to: the named one, the one of this data folder, or one started for the
+command."""
 
 from __future__ import annotations
 
@@ -8,29 +9,39 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from app.serve import served_at
-from app.settings import Settings
+from app.address import served_at
+from app.errors import ServiceDied
 from interfaces_adaptor.clients.service_client import ServiceClient, ServiceUnreachable
 
 START_S = 120.0
 STOP_S = 30.0
 
 
-class ServiceDied(Exception):
-    """The service that was started for this command ended before it answered; its log is above."""
+@contextmanager
+def service_client(url: str | None, api_key: str | None) -> Iterator[ServiceClient]:
+    """Arguments win over RAPTOR_URL and RAPTOR_API_KEY. Raises ServiceUnreachable for a named service that does not
+    answer."""
+    from app.settings import load_client_settings
+
+    settings = load_client_settings()
+    url = url or settings.url
+    api_key = api_key or (settings.api_key.get_secret_value() if settings.api_key is not None else None)
+    if url is None:
+        with local_client(settings.data_dir, api_key) as client:
+            yield client
+        return
+    with ServiceClient(url, api_key) as client:
+        if not client.alive():
+            raise ServiceUnreachable(f"{url} does not answer: is the service running there?")
+        yield client
 
 
 @contextmanager
-def service(settings: Settings, url: str | None, api_key: str | None) -> Iterator[ServiceClient]:
-    """Raises ServiceUnreachable for a named service that does not answer."""
-    if url is not None:
-        with ServiceClient(url, api_key) as client:
-            if not client.alive():
-                raise ServiceUnreachable(f"{url} does not answer: is the service running there?")
-            yield client
-        return
-    running = served_at(settings.data_dir)
+def local_client(data_dir: Path, api_key: str | None = None) -> Iterator[ServiceClient]:
+    """Of the service that runs on this data folder, or of one that runs as long as this context."""
+    running = served_at(data_dir)
     if running is not None:
         with ServiceClient(running, api_key) as client:
             if client.alive():
@@ -42,8 +53,8 @@ def service(settings: Settings, url: str | None, api_key: str | None) -> Iterato
 
 @contextmanager
 def started_service() -> Iterator[str]:
-    """`raptor serve` on a free port as a child of this process; ended, and its database with it, when this is left.
-    What was queued goes on the next time that a service runs on the data folder."""
+    """`raptor serve` on a free port as a child process, which ends with this context, and its database with it. Queued
+    jobs continue the next time a service runs on the data folder."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
