@@ -12,7 +12,6 @@ import httpx2
 from constants.models import Alias, ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
-from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
@@ -145,7 +144,7 @@ class OpenModels:
         """The dimensions of a model that nothing says them of: those of one vector of it."""
         provider, _, model = name.partition("/")
         access = self.access.open(provider, errand.keys)
-        plain = OpenAICompatibleEmbedder(EmbedderSpec(provider, model, dimensions=0), access, self.http)
+        plain = EMBEDDERS["openai"](EmbedderSpec(provider, model, dimensions=0), access, self.http)
         embedder = PaidEmbedder(plain, self._till(provider, access, None), errand)
         dimensions = int((await embedder.embed([["dimensions"]], kind="query")).vectors.shape[1])
         logger.info("embedder measured", extra={"model": name, "dimensions": dimensions})

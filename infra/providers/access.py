@@ -55,8 +55,8 @@ class ProviderAccess:
         base_url = self.base_urls.get(provider) or (spec.base_url if spec is not None else "")
         if not base_url and not (spec is not None and self.override):
             raise UnknownModel(
-                f"No base URL is configured for {provider!r}: ask the operator to set it in RAPTOR_PROVIDER_BASE_URLS, or"
-                " name a model of another provider.",
+                f"No base URL is configured for {provider!r}: ask the operator to set it in RAPTOR_PROVIDER_BASE_URLS,"
+                " or name a model of another provider.",
                 known=sorted(self.providers()),
             )
         key = keys.get(provider) or self.operator_keys.get(provider) or ("" if spec is not None else NO_KEY)
