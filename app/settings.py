@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from app.errors import SettingsError
-from constants.models import load_models
+from infra.model_registry import load_models
 from infra.providers.access import BaseUrlRefused, checked_base_url
 from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest

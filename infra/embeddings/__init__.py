@@ -13,7 +13,6 @@ from constants.models import EmbedderSpec
 from infra.embeddings.provider import ProviderEmbedder
 from infra.providers.access import ProviderEndpoint
 
-
 # The SDKs are imported with the first embedder that needs them: openai takes half a second, voyageai one and a half and
 # 70 MB, which an installation without keys need not spend.
 
