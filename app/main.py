@@ -12,7 +12,7 @@ from interfaces_adaptor.http import errors
 from interfaces_adaptor.http.access import AccessMiddleware
 from interfaces_adaptor.http.ingest import IngestLimits
 from interfaces_adaptor.http.lingering import LingeringClose
-from interfaces_adaptor.http.schemas.envelope import ErrorAnswer
+from interfaces_adaptor.http.schemas.envelope import ErrorEnvelope
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # An upload's other fields.
@@ -38,7 +38,7 @@ def create_app(container: Container) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         max_body_size=max_body_bytes,
-        responses={status: {"model": ErrorAnswer} for status in (400, 401, 404, 409, 413, 422, 503)},
+        responses={status: {"model": ErrorEnvelope} for status in (400, 401, 404, 409, 413, 422, 503)},
         generate_unique_id_function=operation_id,
     )
     app.state.services = container.services

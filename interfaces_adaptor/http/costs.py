@@ -12,7 +12,7 @@ from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, Tena
 from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
 from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.estimate import EstimateBody, EstimateOut
 from interfaces_adaptor.http.schemas.usage import UsageItem, UsageOut, UsagePage
 from services.errors import InvalidRequest
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["costs"])
 
 @router.post(
     "/datasets/{dataset_id}/estimate",
-    response_model=Answer[EstimateOut],
+    response_model=Envelope[EstimateOut],
     summary="What an ingest or a rebuild would cost; nothing is spent",
 )
 async def estimate(
@@ -55,10 +55,10 @@ async def estimate(
         build_tree=body.build_tree,
         keys=keys_of(request, body),
     )
-    return Answer(data=EstimateOut.of(dataset_id, await services.estimator.estimate(tenant, asked)))
+    return Envelope(data=EstimateOut.of(dataset_id, await services.estimator.estimate(tenant, asked)))
 
 
-@router.get("/usage", response_model=Answer[UsagePage], summary="What was used and what it cost")
+@router.get("/usage", response_model=Envelope[UsagePage], summary="What was used and what it cost")
 async def usage(
     services: ServicesOf,
     tenant: TenantOf,
@@ -80,7 +80,7 @@ async def usage(
         found = await work.ledger.grouped(wanted, group_by, after, limit)
         total = await work.ledger.total(wanted)
     last = [found[-1].key] if len(found) == limit else None
-    return Answer(
+    return Envelope(
         data=UsagePage(
             group_by=group_by,
             since=since,

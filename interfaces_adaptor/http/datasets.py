@@ -10,39 +10,39 @@ from fastapi import APIRouter, Query, Request
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
-from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
+from interfaces_adaptor.http.schemas.trees import LiveTree, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
 from services.cost import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
 
-@router.get("/datasets", response_model=Answer[Page[DatasetOut]])
+@router.get("/datasets", response_model=Envelope[Page[DatasetOut]])
 async def list_datasets(services: ServicesOf, tenant: TenantOf, limit: Limit = 100, cursor: Cursor = None) -> Any:
     after = position_of(cursor, str)
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
         found = await work.catalog.datasets(after, limit)
     last = [found[-1].dataset_id] if len(found) == limit else None
-    return Answer(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
 
 
-@router.get("/datasets/{dataset_id}", response_model=Answer[DatasetOut])
+@router.get("/datasets/{dataset_id}", response_model=Envelope[DatasetOut])
 async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Answer(data=DatasetOut.of(await work.catalog.dataset(dataset_id)))
+        return Envelope(data=DatasetOut.of(await work.catalog.dataset(dataset_id)))
 
 
-@router.delete("/datasets/{dataset_id}", response_model=Answer[JobStarted], summary="Erase a dataset")
+@router.delete("/datasets/{dataset_id}", response_model=Envelope[JobStarted], summary="Erase a dataset")
 async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     await services.lifecycle.delete_dataset(tenant, dataset_id)
-    return Answer(data=JobStarted(job_id=None, dataset_id=dataset_id))
+    return Envelope(data=JobStarted(job_id=None, dataset_id=dataset_id))
 
 
 @router.post(
     "/datasets/{dataset_id}/rebuild",
     status_code=202,
-    response_model=Answer[RebuildStarted],
+    response_model=Envelope[RebuildStarted],
     summary="Build the tree anew",
 )
 async def rebuild(
@@ -54,7 +54,7 @@ async def rebuild(
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     begun = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
-    return Answer(
+    return Envelope(
         code=202, data=RebuildStarted(job_id=begun.job_id, dataset_id=dataset_id, warnings=list(begun.warnings))
     )
 
@@ -62,7 +62,7 @@ async def rebuild(
 @router.post(
     "/datasets/{dataset_id}/retry-nodes",
     status_code=202,
-    response_model=Answer[JobStarted],
+    response_model=Envelope[JobStarted],
     summary="Mend summaries that were written without their model",
 )
 async def retry_nodes(
@@ -74,10 +74,10 @@ async def retry_nodes(
     body = body or RetryNodesBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     job_id = await services.lifecycle.retry_nodes(tenant, dataset_id, keys_of(request, body), budget)
-    return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
+    return Envelope(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 
 
-@router.get("/datasets/{dataset_id}/tree", response_model=Answer[TreePage], summary="The live tree by levels")
+@router.get("/datasets/{dataset_id}/tree", response_model=Envelope[TreePage], summary="The live tree by levels")
 async def read_tree(
     dataset_id: str,
     services: ServicesOf,
@@ -93,19 +93,19 @@ async def read_tree(
         found = await work.catalog.nodes(tree.tree_id, after, limit, level=level)
     stats = tree.stats.get("levels", {})
     last = [found[-1].level, found[-1].position] if len(found) == limit else None
-    return Answer(
+    return Envelope(
         data=TreePage(
             **LiveTree.of(tree).model_dump(),
             dataset_id=dataset_id,
-            levels=[LevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
+            levels=[TreeLevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
             items=[NodeOut.of(node) for node in found],
             next_cursor=cursor_after(last),
         )
     )
 
 
-@router.get("/nodes/{node_id}", response_model=Answer[NodeDetailOut])
+@router.get("/nodes/{node_id}", response_model=Envelope[NodeDetailOut])
 async def read_node(node_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
     """A node of a live tree with its parents, its children and the passages that it was written from."""
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Answer(data=NodeDetailOut.of(await work.catalog.node(node_id)))
+        return Envelope(data=NodeDetailOut.of(await work.catalog.node(node_id)))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
 from interfaces_adaptor.http.schemas.documents import DocumentOut, DocumentWithText, VersionOut
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted
 from interfaces_adaptor.http.schemas.trees import ChunkOut
 from services.errors import DocumentNotFound
@@ -22,7 +22,7 @@ WhichDataset = Annotated[
 ]
 
 
-@router.get("", response_model=Answer[Page[DocumentOut]])
+@router.get("", response_model=Envelope[Page[DocumentOut]])
 async def list_documents(
     services: ServicesOf, tenant: TenantOf, dataset_id: str, limit: Limit = 100, cursor: Cursor = None
 ) -> Any:
@@ -32,25 +32,25 @@ async def list_documents(
         found = await work.catalog.documents(dataset_id, after, limit)
     end = found[-1].document if len(found) == limit else None
     last = [end.created_at, end.doc_id] if end is not None else None
-    return Answer(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
 
 
-@router.get("/{doc_id}", response_model=Answer[DocumentWithText])
+@router.get("/{doc_id}", response_model=Envelope[DocumentWithText])
 async def read_document(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
         entry = await work.catalog.document(doc_id, dataset_id)
-    return Answer(data=DocumentWithText.of(entry, text=entry.text))
+    return Envelope(data=DocumentWithText.of(entry, text=entry.text))
 
 
-@router.get("/{doc_id}/versions", response_model=Answer[Page[VersionOut]])
+@router.get("/{doc_id}/versions", response_model=Envelope[Page[VersionOut]])
 async def list_versions(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
         entry = await work.catalog.document(doc_id, dataset_id)
         versions = await work.catalog.versions(entry.document.dataset_id, doc_id)
-    return Answer(data=Page(items=[VersionOut.of(version) for version in versions]))
+    return Envelope(data=Page(items=[VersionOut.of(version) for version in versions]))
 
 
-@router.get("/{doc_id}/chunks", response_model=Answer[Page[ChunkOut]])
+@router.get("/{doc_id}/chunks", response_model=Envelope[Page[ChunkOut]])
 async def list_chunks(
     doc_id: str,
     services: ServicesOf,
@@ -69,10 +69,10 @@ async def list_chunks(
             raise DocumentNotFound("The document has no such version.", doc_id=doc_id)
         found = await work.catalog.chunks(chosen, after, limit)
     last = [found[-1].idx] if len(found) == limit else None
-    return Answer(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
 
 
-@router.delete("/{doc_id}", response_model=Answer[JobStarted], summary="Delete a document")
+@router.delete("/{doc_id}", response_model=Envelope[JobStarted], summary="Delete a document")
 async def delete_document(
     doc_id: str,
     services: ServicesOf,
@@ -86,4 +86,4 @@ async def delete_document(
         entry = await work.catalog.document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
     job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
-    return Answer(data=JobStarted(job_id=job_id, dataset_id=found_in))
+    return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))

@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from interfaces_adaptor.http.streaming import HungUp
 from services.errors import BaseUrlNotAllowed, FileTooLarge, InvalidRequest, NotFound, RaptorError
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ FIELDS_TOLD = 3
 
 # What Starlette and FastAPI raise by themselves.
 CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "file_too_large"}
+# nginx's status for a client that hung up: nobody reads it, but the log shows it.
+CLIENT_CLOSED_REQUEST = 499
 RETRY_AFTER_S = {503: "5"}
 
 
@@ -58,6 +61,10 @@ def install(app: FastAPI) -> None:
         code = CODES.get(status, "validation_error" if status < 500 else "internal_error")
         message = {404: NotFound().message, 413: FileTooLarge().message}.get(status, str(error.detail))
         return error_response(code, message, {}, status)
+
+    @app.exception_handler(HungUp)
+    async def hung_up(_request: Request, _error: HungUp) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     @app.exception_handler(Exception)
     async def defect(_request: Request, error: Exception) -> JSONResponse:

@@ -25,7 +25,7 @@ from interfaces_adaptor.http.fields import (
     parsed_meta,
 )
 from interfaces_adaptor.http.keys import keys_of, no_empty_keys
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services import Services
 from services.cost import Budget, Keys
@@ -65,9 +65,9 @@ def only_multipart(request: Request) -> None:
 
 @router.post(
     "/v1/document/ingest-markdown",
-    response_model=Answer[Ingested],
+    response_model=Envelope[Ingested],
     dependencies=[Depends(only_multipart), Depends(no_empty_keys)],
-    responses={202: {"model": Answer[Ingested]}},
+    responses={202: {"model": Envelope[Ingested]}},
     summary="Upload Markdown; answers when it is in a live tree",
 )
 async def ingest_markdown(
@@ -90,13 +90,13 @@ async def ingest_markdown(
             response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
             if prefer:
                 response.headers["Preference-Applied"] = prefer
-    return Answer(code=response.status_code or 200, data=Ingested.of(accepted, job))
+    return Envelope(code=response.status_code or 200, data=Ingested.of(accepted, job))
 
 
 @router.post(
     "/v1/documents",
     status_code=202,
-    response_model=Answer[DocumentAccepted],
+    response_model=Envelope[DocumentAccepted],
     summary="Add a document without waiting: multipart as above, or JSON",
     openapi_extra={
         "requestBody": {
@@ -122,7 +122,7 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     accepted = await services.ingestor.ingest(tenant, upload)
-    return Answer(code=202, data=DocumentAccepted.of(accepted))
+    return Envelope(code=202, data=DocumentAccepted.of(accepted))
 
 
 async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:

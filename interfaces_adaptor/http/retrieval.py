@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.fields import META_BYTES, checked_dataset_id
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
 from services.domain import Filters
 from services.errors import InvalidRequest
@@ -20,7 +20,7 @@ from services.retrieve import Query
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 
 
-@router.post("/retrieve", response_model=Answer[RetrievedOut], summary="Find what answers a question")
+@router.post("/retrieve", response_model=Envelope[RetrievedOut], summary="Find what answers a question")
 async def retrieve(
     request: Request,
     services: ServicesOf,
@@ -49,7 +49,7 @@ async def retrieve(
             keys=keys_of(request, body),
         ),
     )
-    return Answer(
+    return Envelope(
         data=RetrievedOut(
             results=[HitOut.of(hit) for hit in found.hits],
             tree_id=found.tree_id,

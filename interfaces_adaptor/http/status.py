@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.errors import response_to
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import HealthOut, IndexOut, PartOut
 from services.errors import DatabaseUnavailable
 from services.health import Health
@@ -32,11 +32,11 @@ async def ready(request: Request) -> Any:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/v1/health", response_model=Answer[HealthOut], summary="The parts of the service and their versions")
+@router.get("/v1/health", response_model=Envelope[HealthOut], summary="The parts of the service and their versions")
 async def health(request: Request) -> Any:
     checked = health_of(request)
     parts = await checked.parts()
-    return Answer(
+    return Envelope(
         data=HealthOut(
             status="ok" if all(part.ok for part in parts.values()) else "degraded",
             version=checked.version,
@@ -45,16 +45,16 @@ async def health(request: Request) -> Any:
     )
 
 
-@router.get("/v1/queue/stats", response_model=Answer[dict[str, int]], summary="Jobs by status")
+@router.get("/v1/queue/stats", response_model=Envelope[dict[str, int]], summary="Jobs by status")
 async def queue_stats(services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Answer(data=await work.catalog.queue())
+        return Envelope(data=await work.catalog.queue())
 
 
-@router.get("/v1/index/stats", response_model=Answer[Page[IndexOut]], summary="Vectors by dataset")
+@router.get("/v1/index/stats", response_model=Envelope[Page[IndexOut]], summary="Vectors by dataset")
 async def index_stats(services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Answer(data=Page(items=[IndexOut.of(entry) for entry in await work.catalog.indexes()]))
+        return Envelope(data=Page(items=[IndexOut.of(entry) for entry in await work.catalog.indexes()]))
 
 
 def health_of(request: Request) -> Health:

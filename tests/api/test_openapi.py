@@ -42,7 +42,7 @@ async def test_every_endpoint_is_described_with_its_errors_in_the_one_shape(api:
             if path.startswith("/v1/"):
                 for status in ("400", "401", "404", "422", "503"):
                     for described_as in endpoint["responses"][status]["content"].values():
-                        assert described_as["schema"]["$ref"].endswith("/ErrorAnswer"), (method, path, status)
+                        assert described_as["schema"]["$ref"].endswith("/ErrorEnvelope"), (method, path, status)
 
 
 async def test_a_field_of_the_main_upload_is_described(api: ApiClient) -> None:

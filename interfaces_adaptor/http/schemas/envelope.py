@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Hex = Annotated[UUID, PlainSerializer(lambda value: value.hex, return_type=str)]
 
 
-class Answer(BaseModel, Generic[Data]):
+class Envelope(BaseModel, Generic[Data]):
     """Every answer about a single thing; `code` is the HTTP status."""
 
     code: int = 200
@@ -32,7 +32,7 @@ class ErrorBody(BaseModel):
     details: dict[str, Any] = {}
 
 
-class ErrorAnswer(BaseModel):
+class ErrorEnvelope(BaseModel):
     """Every error."""
 
     error: ErrorBody

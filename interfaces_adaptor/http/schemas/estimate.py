@@ -37,7 +37,7 @@ class EstimateBody(ByokFields):
     refine: Refine | None = None
 
 
-class LevelOut(Strict):
+class EstimatedLevelOut(Strict):
     level: int
     summaries: int
     input_tokens: int
@@ -79,7 +79,7 @@ class EstimateOut(Strict):
     embedding_model: str
     summary_llm: str
     tree: Literal["built", "unchanged", "none"]
-    levels: list[LevelOut]
+    levels: list[EstimatedLevelOut]
     lines: list[LineOut]
     total: TotalOut
     unpriced: list[str]
@@ -101,7 +101,7 @@ class EstimateOut(Strict):
             summary_llm=estimate.summary_llm,
             tree=estimate.tree,
             levels=[
-                LevelOut(
+                EstimatedLevelOut(
                     level=level.level,
                     summaries=level.summaries,
                     input_tokens=level.input_tokens,

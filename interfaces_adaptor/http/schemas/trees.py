@@ -154,7 +154,7 @@ class NodeDetailOut(BaseModel):
         )
 
 
-class LevelOut(BaseModel):
+class TreeLevelOut(BaseModel):
     level: int
     nodes: int
     stats: dict[str, Any]
@@ -164,6 +164,6 @@ class TreePage(LiveTree):
     """The live tree: its levels from the root down, and a page of its nodes in that order."""
 
     dataset_id: str
-    levels: list[LevelOut]
+    levels: list[TreeLevelOut]
     items: list[NodeOut]
     next_cursor: str | None
