@@ -33,7 +33,9 @@ async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) 
         return Envelope(data=DatasetOut.of(await work.catalog.dataset(dataset_id)))
 
 
-@router.delete("/datasets/{dataset_id}", response_model=Envelope[JobStarted], summary="Erase a dataset")
+@router.delete(
+    "/datasets/{dataset_id}", response_model=Envelope[JobStarted], summary="Delete a dataset and everything in it"
+)
 async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     await services.lifecycle.delete_dataset(tenant, dataset_id)
     return Envelope(data=JobStarted(job_id=None, dataset_id=dataset_id))
@@ -43,13 +45,12 @@ async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf
     "/datasets/{dataset_id}/rebuild",
     status_code=202,
     response_model=Envelope[RebuildStarted],
-    summary="Build the tree anew",
+    summary="Rebuild the tree",
 )
 async def rebuild(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None
 ) -> Any:
-    """Begins at once. A tree whose documents and parameters have not changed stays as it is: the job then ends
-    without a single call."""
+    """Starts at once. If neither documents nor parameters have changed, the tree stays and no model is called."""
     body = body or RebuildBody()
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
@@ -63,26 +64,26 @@ async def rebuild(
     "/datasets/{dataset_id}/retry-nodes",
     status_code=202,
     response_model=Envelope[JobStarted],
-    summary="Mend summaries that were written without their model",
+    summary="Rewrite summaries that were written without their model",
 )
 async def retry_nodes(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RetryNodesBody | None = None
 ) -> Any:
-    """A summary that its model could not write is made of sentences of its sources, and says so in `meta.reason`. The
-    job has the tree's model write just those, and anew what stands above them; the tree keeps its shape, and readers
-    see it mended all at once. The job's `result` tells how many were `mended` and how many are still `degraded`."""
+    """A summary that its model could not write consists of sentences from its sources, marked in `meta.reason`. The job
+    has the tree's model write these summaries, and rewrite those above them. The tree keeps its shape, and all changes
+    become visible at once. The job's `result` counts the `mended` summaries and those still `degraded`."""
     body = body or RetryNodesBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     job_id = await services.lifecycle.retry_nodes(tenant, dataset_id, keys_of(request, body), budget)
     return Envelope(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 
 
-@router.get("/datasets/{dataset_id}/tree", response_model=Envelope[TreePage], summary="The live tree by levels")
+@router.get("/datasets/{dataset_id}/tree", response_model=Envelope[TreePage], summary="The live tree, level by level")
 async def read_tree(
     dataset_id: str,
     services: ServicesOf,
     tenant: TenantOf,
-    level: Annotated[int | None, Query(ge=0, le=64, description="Only this level; 0 are the leaves.")] = None,
+    level: Annotated[int | None, Query(ge=0, le=64, description="Only this level; 0 is the leaves.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
@@ -106,6 +107,6 @@ async def read_tree(
 
 @router.get("/nodes/{node_id}", response_model=Envelope[NodeDetailOut])
 async def read_node(node_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """A node of a live tree with its parents, its children and the passages that it was written from."""
+    """A node of a live tree with its parents, its children and the passages it was written from."""
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
         return Envelope(data=NodeDetailOut.of(await work.catalog.node(node_id)))

@@ -26,8 +26,8 @@ def tenant_of(request: Request) -> TenantId:
 
 ServicesOf = Annotated[Services, Depends(services_of)]
 TenantOf = Annotated[TenantId, Depends(tenant_of)]
-Limit = Annotated[int, Query(ge=1, le=500, description="Items a page.")]
-Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items per page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")]
 
 
 def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:

@@ -18,7 +18,8 @@ from services.errors import DocumentNotFound
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 WhichDataset = Annotated[
-    str | None, Query(description="Which dataset's document, where several hold one of this id.", max_length=200)
+    str | None,
+    Query(description="The document's dataset; needed if several have a document with this id.", max_length=200),
 ]
 
 
@@ -56,7 +57,7 @@ async def list_chunks(
     services: ServicesOf,
     tenant: TenantOf,
     dataset_id: WhichDataset = None,
-    version_id: Annotated[UUID | None, Query(description="Another version than the newest.")] = None,
+    version_id: Annotated[UUID | None, Query(description="A version other than the newest.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
@@ -78,10 +79,12 @@ async def delete_document(
     services: ServicesOf,
     tenant: TenantOf,
     dataset_id: WhichDataset = None,
-    hard: Annotated[bool, Query(description="Erase text, chunks, vectors and the summaries made from them.")] = False,
+    hard: Annotated[
+        bool, Query(description="Erase the text, chunks, vectors and the summaries made from them.")
+    ] = False,
 ) -> Any:
-    """The document, and every summary that its text went into, are gone from retrieval when this answers; the job
-    makes the tree anew. What was deleted without `hard` can still be erased with it."""
+    """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
+    rebuilds the tree. A document deleted without `hard` can still be erased with it."""
     async with services.open_unit_of_work(tenant, snapshot=True) as work:
         entry = await work.catalog.document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id

@@ -85,7 +85,7 @@ async def progress_of(services: Services, tenant: TenantId, job_id: UUID) -> Asy
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=Envelope[JobOut])
 async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """What the job finished is kept. Cancelling one that has ended changes nothing."""
+    """Finished work is kept. Cancelling a job that has ended changes nothing."""
     await services.lifecycle.cancel_job(tenant, job_id)
     async with services.open_unit_of_work(tenant) as work:
         return Envelope(code=202, data=JobOut.of(await work.jobs.get(job_id)))
@@ -95,9 +95,9 @@ async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> An
 async def retry_job(
     request: Request, job_id: UUID, services: ServicesOf, tenant: TenantOf, body: RetryBody | None = None
 ) -> Any:
-    """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does. One that used up
-    its budget needs a larger one. The tree of one that wrote nodes without their model is mended.
-    Provider keys that were brought for it are gone: bring them again."""
+    """Continues where a failed or cancelled job stopped; `job_id` in the response is the job that continues. A job that
+    used up its budget needs a larger one. If the job wrote summaries without their model, they are rewritten.
+    Provider keys sent with the first request are no longer stored: send them again."""
     body = body or RetryBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)

@@ -1,4 +1,4 @@
-"""Whether the service is alive, whether it is ready, and how much it holds."""
+"""Liveness, readiness, and the sizes of the queue and the indexes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(tags=["status"])
 
 @router.get("/healthz", include_in_schema=False)
 async def alive() -> dict[str, str]:
-    """The process answers; nothing else is asked."""
+    """Only says that the process answers."""
     return {"status": "ok"}
 
 
@@ -32,7 +32,7 @@ async def ready(request: Request) -> Any:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/v1/health", response_model=Envelope[HealthOut], summary="The parts of the service and their versions")
+@router.get("/v1/health", response_model=Envelope[HealthOut], summary="State and versions of the service's components")
 async def health(request: Request) -> Any:
     checked = health_of(request)
     parts = await checked.parts()

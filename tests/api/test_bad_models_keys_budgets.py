@@ -143,11 +143,11 @@ async def test_a_model_whose_provider_has_no_key_is_refused_everywhere(asked: As
 
 
 NO_KEYS = {
-    "": "leave it out to use the service's own",
-    "  ": "leave it out to use the service's own",
-    f"{SECRET} x": "Copy the key once more",
-    f"{SECRET}\x07": "Copy the key once more",
-    f"{SECRET}ü": "Copy the key once more",
+    "": "leave the field out to use the service's own",
+    "  ": "leave the field out to use the service's own",
+    f"{SECRET} x": "Copy only the key itself",
+    f"{SECRET}\x07": "Copy only the key itself",
+    f"{SECRET}ü": "Copy only the key itself",
     SECRET * 100: "more than 1,000 characters",
 }
 

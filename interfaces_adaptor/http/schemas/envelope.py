@@ -1,4 +1,4 @@
-"""The shapes that every answer shares."""
+"""The shapes that all responses share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Hex = Annotated[UUID, PlainSerializer(lambda value: value.hex, return_type=str)]
 
 
 class Envelope(BaseModel, Generic[Data]):
-    """Every answer about a single thing; `code` is the HTTP status."""
+    """A successful response; `code` is the HTTP status."""
 
     code: int = 200
     data: Data
@@ -33,12 +33,12 @@ class ErrorBody(BaseModel):
 
 
 class ErrorEnvelope(BaseModel):
-    """Every error."""
+    """An error response."""
 
     error: ErrorBody
 
 
 class Strict(BaseModel):
-    """A request's body: a misspelt field is an error, not a silent default."""
+    """A body whose misspelt fields are errors, not silent defaults."""
 
     model_config = ConfigDict(extra="forbid")

@@ -1,4 +1,4 @@
-"""Trees, nodes and passages as they are shown."""
+"""Trees, nodes and chunks in responses."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class NeighbourOut(BaseModel):
 
 
 class NodeDetailOut(BaseModel):
-    """A node with its neighbours, and `chunks`: the passages that its text was written from."""
+    """A node with its neighbours; `chunks` are the passages its text was written from."""
 
     dataset_id: str
     tree_id: str | None
@@ -161,7 +161,7 @@ class TreeLevelOut(BaseModel):
 
 
 class TreePage(LiveTree):
-    """The live tree: its levels from the root down, and a page of its nodes in that order."""
+    """The live tree: its levels from the root down, and one page of its nodes in that order."""
 
     dataset_id: str
     levels: list[TreeLevelOut]
