@@ -188,4 +188,4 @@ def test_a_key_in_an_address_is_not_repeated(url: str) -> None:
     with pytest.raises(BaseUrlRefused) as refused:
         checked_base_url(url, allow_private=False)
     assert "secret-word" not in str(refused.value)
-    assert "the key by itself" in str(refused.value)
+    assert "set the key separately" in str(refused.value)
