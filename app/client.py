@@ -17,6 +17,7 @@ from interfaces_adaptor.clients.service_client import ServiceClient, ServiceUnre
 
 START_S = 120.0
 STOP_S = 30.0
+POLL_S = 0.05
 
 
 @contextmanager
@@ -47,24 +48,23 @@ def local_client(data_dir: Path, api_key: str | None = None) -> Iterator[Service
             if client.alive():
                 yield client
                 return
-    with started_service() as started, ServiceClient(started, api_key) as client:
+    with started_service(data_dir) as started, ServiceClient(started, api_key) as client:
         yield client
 
 
 @contextmanager
-def started_service() -> Iterator[str]:
+def started_service(data_dir: Path) -> Iterator[str]:
     """`raptor serve` on a free port as a child process, which ends with this context, and its database with it. Queued
     jobs continue the next time a service runs on the data folder."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=dict(os.environ) | {"RAPTOR_HOST": "127.0.0.1", "COLUMNS": "200", "NO_COLOR": "1"},
-        text=True,
+        env=dict(os.environ) | {"RAPTOR_HOST": "127.0.0.1"},
         start_new_session=True,
     )
     try:
-        yield _address(process)
+        yield _address(process, data_dir)
     finally:
         process.terminate()
         try:
@@ -72,17 +72,13 @@ def started_service() -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
-def _address(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
+def _address(process: subprocess.Popen[bytes], data_dir: Path) -> str:
+    """As the service writes it into the data folder when it listens."""
     deadline = time.monotonic() + START_S
-    for line in process.stdout:
-        for word in line.split():
-            if word.startswith("http://"):
-                return word
-        if time.monotonic() > deadline:
-            break
+    while process.poll() is None and time.monotonic() < deadline:
+        if (url := served_at(data_dir, process.pid)) is not None:
+            return url
+        time.sleep(POLL_S)
     raise ServiceDied("The service did not start. `raptor serve` shows why.")
