@@ -30,7 +30,7 @@ from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from services.tree_params import TreeParams
+    from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
 
@@ -92,7 +92,7 @@ class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     def params(self) -> TreeParams:
         # Imported here because it imports numpy, which commands that only read ClientSettings do not need.
         from services.clustering import GroupingParams
-        from services.tree_params import TreeParams
+        from services.tree.params import TreeParams
 
         chosen = self.model_dump(exclude={"debounce_seconds", "debounce_max_seconds"})
         return TreeParams(grouping=GroupingParams()).changed(chosen)

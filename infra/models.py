@@ -1,4 +1,4 @@
-"""Models by name, opened for an errand: the registry's facts, the operator's or the caller's key, the till."""
+"""Models by name, opened for an context: the registry's facts, the operator's or the caller's key, the calls."""
 
 from __future__ import annotations
 
@@ -16,30 +16,25 @@ from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
+from infra.paid.calls import PaidCalls, SingleFlight
 from infra.paid.chat import PaidChat
 from infra.paid.embedder import PaidEmbedder
 from infra.paid.reranker import PaidReranker
 from infra.paid.results import PaidResults
-from infra.paid.till import SingleFlight, Till
 from infra.providers.access import NO_KEY, ProviderAccess, ProviderEndpoint
 from infra.rerankers import RERANKERS
 from infra.retrying import RetryPolicy
-from services.cost import Errand, Terms
+from services.compute import Compute
+from services.cost.budget import CallContext, Terms
 from services.domain import EmbeddingSpace
 from services.errors import UnknownModel
-from services.extractive import NAME as EXTRACTIVE
-from services.ports import (
-    ChatModel,
-    Compute,
-    Embedder,
-    EmbedderTerms,
-    EmbeddingUnit,
-    Reranker,
-    ResolvedModel,
-    Summarizer,
-)
-from services.summarize import ChatSummarizer
-from services.tree_params import AUTO
+from services.models.chat import ChatModel
+from services.models.embedding import Embedder, EmbeddingUnit
+from services.models.registry import AUTO, EmbedderTerms, ResolvedModel
+from services.models.reranking import Reranker
+from services.models.summary import Summarizer
+from services.text.extractive import NAME as EXTRACTIVE
+from services.tree.summarize import ChatSummarizer
 
 logger = logging.getLogger(__name__)
 
@@ -125,12 +120,12 @@ class OpenModels:
             return ResolvedModel(name)
         return ResolvedModel(alias.model, note_on(alias))
 
-    async def space(self, name: str | None, errand: Errand) -> EmbeddingSpace:
-        name = self.resolve_embedder(name or self.default_embedder(errand)).name
+    async def space(self, name: str | None, context: CallContext) -> EmbeddingSpace:
+        name = self.resolve_embedder(name or self.default_embedder(context)).name
         if name == LexicalEmbedder.space.name:
             return LexicalEmbedder.space
         if name not in self.measured and self._is_unknown(name):
-            self.measured[name] = await self._measure(name, errand)
+            self.measured[name] = await self._measure(name, context)
         spec = self._embedder_spec(name, self.measured.get(name))
         return EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
 
@@ -140,12 +135,12 @@ class OpenModels:
         known = name in self.registry.embedders or self.registry.open_weights(model) is not None
         return bool(model) and provider in self.access.providers() and not known
 
-    async def _measure(self, name: str, errand: Errand) -> int:
+    async def _measure(self, name: str, context: CallContext) -> int:
         """The dimensions of a model that nothing says them of: those of one vector of it."""
         provider, _, model = name.partition("/")
-        access = self.access.open(provider, errand.keys)
+        access = self.access.open(provider, context.keys)
         plain = EMBEDDERS["openai"](EmbedderSpec(provider, model, dimensions=0), access, self.http)
-        embedder = PaidEmbedder(plain, self._till(provider, access, None), errand)
+        embedder = PaidEmbedder(plain, self._calls(provider, access, None), context)
         dimensions = int((await embedder.embed([["dimensions"]], kind="query")).vectors.shape[1])
         logger.info("embedder measured", extra={"model": name, "dimensions": dimensions})
         return dimensions
@@ -170,56 +165,56 @@ class OpenModels:
         enabled(known)
         return known
 
-    def default_chat(self, errand: Errand) -> str:
+    def default_chat(self, context: CallContext) -> str:
         if self.default_chat_name is not None:
             return self.resolve_chat(self.default_chat_name).name
         for name in self.registry.chat_order:
-            if self.access.has_key(name.partition("/")[0], errand.keys):
+            if self.access.has_key(name.partition("/")[0], context.keys):
                 return name
         return EXTRACTIVE
 
-    def default_embedder(self, errand: Errand) -> str:
+    def default_embedder(self, context: CallContext) -> str:
         if self.default_embedder_name is not None:
             return self.default_embedder_name
         for name in self.registry.embedder_order:
-            if self.access.has_key(name.partition("/")[0], errand.keys):
+            if self.access.has_key(name.partition("/")[0], context.keys):
                 return name
         return LexicalEmbedder.space.name
 
-    def check(self, name: str, errand: Errand) -> None:
-        resolved = self.default_chat(errand) if name == AUTO else self.resolve_chat(name).name
+    def check(self, name: str, context: CallContext) -> None:
+        resolved = self.default_chat(context) if name == AUTO else self.resolve_chat(name).name
         if resolved != EXTRACTIVE:
-            self.access.open(resolved.partition("/")[0], errand.keys)
+            self.access.open(resolved.partition("/")[0], context.keys)
 
     # Opening.
 
-    def embedder(self, space: EmbeddingSpace, errand: Errand) -> Embedder:
+    def embedder(self, space: EmbeddingSpace, context: CallContext) -> Embedder:
         if space == LexicalEmbedder.space:
             return LexicalEmbedder(self.compute)
         spec = self._embedder_spec(space.name, space.dimensions)
         if spec.dimensions != space.dimensions:
             spec = replace(spec, dimensions=space.dimensions)
-        access = self.access.open(spec.provider, errand.keys)
+        access = self.access.open(spec.provider, context.keys)
         plain = EMBEDDERS[spec.kind](spec, access, self.http)
-        return PaidEmbedder(plain, self._till(spec.provider, access, None), errand)
+        return PaidEmbedder(plain, self._calls(spec.provider, access, None), context)
 
-    def chat(self, name: str, errand: Errand) -> ChatModel:
+    def chat(self, name: str, context: CallContext) -> ChatModel:
         resolved = self.resolve_chat(name).name
         spec = self._chat_spec(resolved)
         if spec is None:
             raise UnknownModel(f"{resolved} is no chat model.", known=sorted(self.registry.chat))
-        access = self.access.open(spec.provider, errand.keys)
+        access = self.access.open(spec.provider, context.keys)
         limit = self.limits.get(spec.provider, Limits()).concurrency
         spec = spec if limit is None else replace(spec, concurrency=min(limit, spec.concurrency))
         plain = CHAT_MODELS["openai"](spec, access, self.http)
-        return PaidChat(spec, plain, self._till(spec.provider, access, spec.concurrency), errand)
+        return PaidChat(spec, plain, self._calls(spec.provider, access, spec.concurrency), context)
 
-    def summarizer(self, name: str, errand: Errand) -> Summarizer:
+    def summarizer(self, name: str, context: CallContext) -> Summarizer:
         extractive = ExtractiveSummarizer(self.compute)
         resolved = self.resolve_chat(name).name
         if resolved == EXTRACTIVE:
             return extractive
-        return ChatSummarizer(self.chat(resolved, errand), extractive if self.summary_fallback else None)
+        return ChatSummarizer(self.chat(resolved, context), extractive if self.summary_fallback else None)
 
     # Terms, for which nothing is opened.
 
@@ -244,7 +239,7 @@ class OpenModels:
         at_once = concurrency if limits.concurrency is None else min(concurrency, limits.concurrency)
         return Terms(provider, model, price, at_once, limits.rpm, limits.tpm, limits.min_interval_s)
 
-    def reranker(self, name: str, errand: Errand) -> Reranker:
+    def reranker(self, name: str, context: CallContext) -> Reranker:
         spec = self.registry.rerankers.get(name)
         provider, _, model = name.partition("/")
         if spec is None and model and provider in self.access.base_urls:
@@ -256,12 +251,12 @@ class OpenModels:
                 known=sorted(self.registry.rerankers),
             )
         enabled(spec)
-        access = self.access.open(spec.provider, errand.keys)
+        access = self.access.open(spec.provider, context.keys)
         return PaidReranker(
-            RERANKERS[spec.kind](spec, access, self.http), self._till(spec.provider, access, None), errand
+            RERANKERS[spec.kind](spec, access, self.http), self._calls(spec.provider, access, None), context
         )
 
-    def _till(self, provider: str, access: ProviderEndpoint, concurrency: int | None) -> Till:
+    def _calls(self, provider: str, access: ProviderEndpoint, concurrency: int | None) -> PaidCalls:
         spec = self.registry.providers.get(provider)
         configured = self.limits.get(provider, Limits())
         limits = replace(
@@ -269,7 +264,7 @@ class OpenModels:
             concurrency=configured.concurrency if configured.concurrency is not None else concurrency,
             start=spec.start if spec is not None else 0,
         )
-        return Till(self.results, self.limiter, self.retries, self.flights, limits, access.key)
+        return PaidCalls(self.results, self.limiter, self.retries, self.flights, limits, access.key)
 
 
 def note_on(alias: Alias) -> str:

@@ -69,7 +69,7 @@ def evaluation(
 ) -> None:
     """Measure with your own questions which retrieval mode works best, and whether the tree helps."""
     from app.evaluation import as_json, evaluate, show
-    from services.evaluation import NoQuestions, questions_in
+    from services.retrieval.evaluation import NoQuestions, questions_in
 
     try:
         expected = questions_in(questions.read_text(encoding="utf-8"), questions.name)

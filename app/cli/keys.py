@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from services.access import Access
+    from services.access import ApiKeys
 
 app = typer.Typer(help="Create, list and revoke the API keys of this service.", no_args_is_help=True)
 console = Console()
@@ -19,7 +19,7 @@ console = Console()
 Result = TypeVar("Result")
 
 
-def with_access(action: Callable[[Access], Awaitable[Result]]) -> Result:
+def with_access(action: Callable[[ApiKeys], Awaitable[Result]]) -> Result:
     from app.container import open_container
     from app.database import joined_database
     from app.settings import load_settings

@@ -14,9 +14,11 @@ from infra.embeddings.batching import request_batches, single_units
 from infra.llm.openai_compatible import typed
 from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer
-from infra.providers.usage import told
-from services.domain import EmbeddingSpace, Usage
-from services.ports import EmbeddingUnit, FloatArray
+from infra.providers.usage import reported_tokens
+from services.arrays import FloatArray
+from services.cost.usage import Usage
+from services.domain import EmbeddingSpace
+from services.models.embedding import EmbeddingUnit
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
 
@@ -55,5 +57,5 @@ class OpenAICompatibleEmbedder:
         if any(not isinstance(vector, list) for _, vector in rows):
             raise bad_answer(self.spec.provider, self.spec.model, "vectors in another encoding")
         vectors = checked_vectors(rows, len(texts), self.spec.dimensions, self.spec.provider, self.spec.model)
-        said = told(answer.usage, "prompt_tokens") or told(answer.usage, "total_tokens")
+        said = reported_tokens(answer.usage, "prompt_tokens") or reported_tokens(answer.usage, "total_tokens")
         return vectors, embedding_usage(said, texts, self.spec.price)

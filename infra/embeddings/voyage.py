@@ -16,14 +16,16 @@ from voyageai.api_resources import ContextualizedEmbedding
 from constants.models import EmbedderSpec
 from infra.embeddings.answers import checked_vectors, embedding_usage
 from infra.embeddings.batching import window_units
-from infra.limiter import heard
+from infra.limiter import note_limits
 from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, unreachable
 from infra.providers.http import LARGEST_ANSWER_BYTES
-from infra.providers.usage import told
-from services.domain import EmbeddingSpace, Usage
+from infra.providers.usage import reported_tokens
+from services.arrays import FloatArray
+from services.cost.usage import Usage
+from services.domain import EmbeddingSpace
 from services.errors import ProviderError
-from services.ports import EmbeddingUnit, FloatArray
+from services.models.embedding import EmbeddingUnit
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
 TIMEOUT_S = 120.0
@@ -39,11 +41,11 @@ class AnswerBroken(ConnectionError):
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer of bounded size; its headers are heard."""
+    """An answer of bounded size; its headers are note_limits."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         response = await super().start(connection)
-        heard({name.lower(): value for name, value in self.headers.items()})
+        note_limits({name.lower(): value for name, value in self.headers.items()})
         return response
 
     async def read(self) -> bytes:
@@ -105,7 +107,7 @@ class VoyageContextualEmbedder:
         try:
             answer = await self._answer(documents, kind)
             rows = numbered(answer.data, documents)
-            said = told(getattr(answer, "usage", None), "total_tokens")
+            said = reported_tokens(getattr(answer, "usage", None), "total_tokens")
         except Exception as error:
             # The SDK takes some errors for answers and then fails on what they lack.
             raise self._typed(error) from None

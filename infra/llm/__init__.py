@@ -8,7 +8,7 @@ import httpx2
 
 from constants.models import ChatSpec
 from infra.providers.access import ProviderEndpoint
-from services.ports import ChatModel
+from services.models.chat import ChatModel
 
 
 def openai_compatible(spec: ChatSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ChatModel:

@@ -15,10 +15,10 @@ from openai.types.chat import ChatCompletion
 from constants.models import ChatSpec
 from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, told_by, unreachable
-from infra.providers.usage import told
-from services.domain import Usage
+from infra.providers.usage import reported_tokens
+from services.cost.usage import Usage
 from services.errors import ProviderError
-from services.ports import ChatAnswer, ChatRequest
+from services.models.chat import ChatAnswer, ChatRequest
 from utils.tokens import estimate_tokens
 
 logger = logging.getLogger(__name__)
@@ -131,8 +131,8 @@ class OpenAICompatibleChat:
         """What the provider says; what it keeps to itself, or tells as 0 though there was text, is counted here:
         local servers leave `usage` out, or tell 0 tokens of a prompt that they have in their cache."""
         details = getattr(usage, "prompt_tokens_details", None)
-        cached = told(details, "cached_tokens") or told(usage, "prompt_cache_hit_tokens")
-        prompt, output = told(usage, "prompt_tokens"), told(usage, "completion_tokens")
+        cached = reported_tokens(details, "cached_tokens") or reported_tokens(usage, "prompt_cache_hit_tokens")
+        prompt, output = reported_tokens(usage, "prompt_tokens"), reported_tokens(usage, "completion_tokens")
         untold = not prompt or (not output and bool(text))
         prompt = prompt or estimate_tokens(request.system) + estimate_tokens(request.user)
         output = output or estimate_tokens(text)

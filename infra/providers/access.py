@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from constants.models import ModelRegistry
-from services.cost import Keys
+from services.cost.budget import Keys
 from services.errors import MissingProviderKey, UnknownModel
 
 # The SDK insists on a key; servers of the operator's own may need none.

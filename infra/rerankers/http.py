@@ -11,8 +11,8 @@ import httpx2
 from constants.models import RerankerSpec
 from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, unreachable
-from services.domain import Usage
-from services.ports import Reranked
+from services.cost.usage import Usage
+from services.models.reranking import Reranked
 from utils.tokens import estimate_tokens
 
 

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from interfaces_adaptor.http.errors import response_to
-from services.access import Access
+from services.access import ApiKeys
 from services.domain import DEFAULT_TENANT, TenantId
 from services.errors import FileTooLarge, Forbidden, RaptorError, Unauthenticated
 
@@ -42,7 +42,7 @@ class AccessMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        access: Access,
+        access: ApiKeys,
         *,
         max_body_bytes: int,
         loopback: bool,

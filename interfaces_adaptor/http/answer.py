@@ -21,9 +21,16 @@ from interfaces_adaptor.http.retrieval import checked_query, filters_from
 from interfaces_adaptor.http.schemas.answer import AnswerBody, AnswerOut, FoundOut, StatementOut, WholeAnswerOut
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.streaming import NDJSON, SSE, NamedEvent, stream_of, unless_hung_up, wanted_type
-from services.answer import Answered, Cited, Delta, Event, Found, Question
-from services.cost import Budget
-from services.retrieve import Query
+from services.cost.budget import Budget
+from services.retrieval.answer import (
+    Answered,
+    Cited,
+    Delta,
+    Event,
+    Evidence,
+    Question,
+)
+from services.retrieval.retrieve import Query
 
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 
@@ -74,7 +81,7 @@ def question_of(request: Request, body: AnswerBody, x_dataset_id: str | None) ->
 async def named(events: AsyncGenerator[Event, None], began: float) -> AsyncGenerator[NamedEvent, None]:
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Found):
+            if isinstance(event, Evidence):
                 yield "retrieval", FoundOut.of(event).model_dump(mode="json")
             elif isinstance(event, Delta):
                 yield "delta", {"text": event.text}
@@ -86,10 +93,10 @@ async def named(events: AsyncGenerator[Event, None], began: float) -> AsyncGener
 
 
 async def whole(events: AsyncGenerator[Event, None], began: float) -> WholeAnswerOut:
-    found: Found | None = None
+    found: Evidence | None = None
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Found):
+            if isinstance(event, Evidence):
                 found = event
             elif isinstance(event, Answered):
                 assert found is not None

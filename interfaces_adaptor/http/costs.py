@@ -15,10 +15,10 @@ from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.estimate import EstimateBody, EstimateOut
 from interfaces_adaptor.http.schemas.usage import UsageItem, UsageOut, UsagePage
+from services.cost.estimate import EstimateRequest
+from services.cost.ledger import GroupBy, UsageFilter
 from services.errors import InvalidRequest
-from services.estimate_cost import EstimateRequest
-from services.ingest_document import Upload
-from services.usage import GroupBy, UsageFilter
+from services.ingest.upload import Upload
 
 router = APIRouter(prefix="/v1", tags=["costs"])
 
@@ -77,9 +77,9 @@ async def usage(
         raise InvalidRequest("`since` must not be later than `until`.", field="since")
     wanted = UsageFilter(dataset_id, job_id.hex if job_id is not None else None, since, until)
     after = position_of(cursor, str)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        found = await work.ledger.grouped(wanted, group_by, after, limit)
-        total = await work.ledger.total(wanted)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        found = await work.grouped_usage(wanted, group_by, after, limit)
+        total = await work.total_usage(wanted)
     last = [found[-1].key] if len(found) == limit else None
     return Envelope(
         data=UsagePage(

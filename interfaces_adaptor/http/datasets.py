@@ -13,7 +13,7 @@ from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
 from interfaces_adaptor.http.schemas.trees import LiveTree, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
-from services.cost import Budget
+from services.cost.budget import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
@@ -21,16 +21,16 @@ router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 @router.get("/datasets", response_model=Envelope[Page[DatasetOut]])
 async def list_datasets(services: ServicesOf, tenant: TenantOf, limit: Limit = 100, cursor: Cursor = None) -> Any:
     after = position_of(cursor, str)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        found = await work.catalog.datasets(after, limit)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        found = await work.list_datasets(after, limit)
     last = [found[-1].dataset_id] if len(found) == limit else None
     return Envelope(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
 
 
 @router.get("/datasets/{dataset_id}", response_model=Envelope[DatasetOut])
 async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Envelope(data=DatasetOut.of(await work.catalog.dataset(dataset_id)))
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(data=DatasetOut.of(await work.describe_dataset(dataset_id)))
 
 
 @router.delete(
@@ -88,10 +88,10 @@ async def read_tree(
     cursor: Cursor = None,
 ) -> Any:
     after = position_of(cursor, int, int)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        tree = await work.catalog.tree(dataset_id)
-        sizes = await work.catalog.level_sizes(tree.tree_id)
-        found = await work.catalog.nodes(tree.tree_id, after, limit, level=level)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        tree = await work.served_tree(dataset_id)
+        sizes = await work.level_sizes(tree.tree_id)
+        found = await work.list_nodes(tree.tree_id, after, limit, level=level)
     stats = tree.stats.get("levels", {})
     last = [found[-1].level, found[-1].position] if len(found) == limit else None
     return Envelope(
@@ -108,5 +108,5 @@ async def read_tree(
 @router.get("/nodes/{node_id}", response_model=Envelope[NodeDetailOut])
 async def read_node(node_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
     """A node of a live tree with its parents, its children and the passages it was written from."""
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Envelope(data=NodeDetailOut.of(await work.catalog.node(node_id)))
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(data=NodeDetailOut.of(await work.describe_node(node_id)))

@@ -10,7 +10,6 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 
-from services import Services
 from services.domain import TenantId
 from services.errors import InvalidRequest
 

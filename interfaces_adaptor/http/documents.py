@@ -28,9 +28,9 @@ async def list_documents(
     services: ServicesOf, tenant: TenantOf, dataset_id: str, limit: Limit = 100, cursor: Cursor = None
 ) -> Any:
     after = position_of(cursor, datetime.fromisoformat, str)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        await work.datasets.get(dataset_id)
-        found = await work.catalog.documents(dataset_id, after, limit)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        await work.get_dataset(dataset_id)
+        found = await work.list_documents(dataset_id, after, limit)
     end = found[-1].document if len(found) == limit else None
     last = [end.created_at, end.doc_id] if end is not None else None
     return Envelope(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
@@ -38,16 +38,16 @@ async def list_documents(
 
 @router.get("/{doc_id}", response_model=Envelope[DocumentWithText])
 async def read_document(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        entry = await work.catalog.document(doc_id, dataset_id)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        entry = await work.describe_document(doc_id, dataset_id)
     return Envelope(data=DocumentWithText.of(entry, text=entry.text))
 
 
 @router.get("/{doc_id}/versions", response_model=Envelope[Page[VersionOut]])
 async def list_versions(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        entry = await work.catalog.document(doc_id, dataset_id)
-        versions = await work.catalog.versions(entry.document.dataset_id, doc_id)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        entry = await work.describe_document(doc_id, dataset_id)
+        versions = await work.list_versions(entry.document.dataset_id, doc_id)
     return Envelope(data=Page(items=[VersionOut.of(version) for version in versions]))
 
 
@@ -62,13 +62,13 @@ async def list_chunks(
     cursor: Cursor = None,
 ) -> Any:
     after = position_of(cursor, int)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        entry = await work.catalog.document(doc_id, dataset_id)
-        versions = await work.catalog.versions(entry.document.dataset_id, doc_id)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        entry = await work.describe_document(doc_id, dataset_id)
+        versions = await work.list_versions(entry.document.dataset_id, doc_id)
         chosen = version_id or entry.version_id
         if chosen not in {version.version_id for version in versions}:
             raise DocumentNotFound("The document has no such version.", doc_id=doc_id)
-        found = await work.catalog.chunks(chosen, after, limit)
+        found = await work.list_chunks(chosen, after, limit)
     last = [found[-1].idx] if len(found) == limit else None
     return Envelope(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
 
@@ -85,8 +85,8 @@ async def delete_document(
 ) -> Any:
     """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
     rebuilds the tree. A document deleted without `hard` can still be erased with it."""
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        entry = await work.catalog.document(doc_id, dataset_id, deleted=hard)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        entry = await work.describe_document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
     job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
     return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))

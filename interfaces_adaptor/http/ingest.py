@@ -27,11 +27,11 @@ from interfaces_adaptor.http.fields import (
 from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
-from services import Services
-from services.cost import Budget, Keys
-from services.domain import TERMINAL, ChunkingParams, Job, Refine, TenantId
+from services.cost.budget import Budget, Keys
+from services.domain import ChunkingParams, Refine, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
-from services.ingest_document import Accepted, Upload
+from services.ingest.upload import Accepted, Upload
+from services.jobs.job import TERMINAL, Job
 
 router = APIRouter(tags=["documents"])
 
@@ -230,8 +230,8 @@ async def finished(services: Services, tenant: TenantId, accepted: Accepted, wai
     while time.monotonic() < deadline:
         await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
         pause = min(pause * 1.5, LONGEST_POLL_S)
-        async with services.open_unit_of_work(tenant) as work:
-            job = await work.jobs.get(accepted.job_id)
+        async with services.open_storage(tenant) as work:
+            job = await work.get_job(accepted.job_id)
         if job.status in TERMINAL:
             if job.status != "succeeded":
                 raise JobFailed(job)

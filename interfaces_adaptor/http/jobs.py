@@ -16,9 +16,9 @@ from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobOut, JobStarted, RetryBody
 from interfaces_adaptor.http.streaming import NDJSON, SSE, EventStream, NamedEvent, stream_of, wanted_type
-from services import Services
-from services.cost import Budget
-from services.domain import TERMINAL, TenantId
+from services.cost.budget import Budget
+from services.domain import TenantId
+from services.jobs.job import TERMINAL
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -37,16 +37,16 @@ async def list_jobs(
     cursor: Cursor = None,
 ) -> Any:
     after = position_of(cursor, datetime.fromisoformat, UUID)
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        found = await work.catalog.jobs(after, limit, status=status, dataset_id=dataset_id)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        found = await work.list_jobs(after, limit, status=status, dataset_id=dataset_id)
     last = [found[-1].created_at, found[-1].job_id] if len(found) == limit else None
     return Envelope(data=Page(items=[JobOut.of(job) for job in found], next_cursor=cursor_after(last)))
 
 
 @router.get("/{job_id}", response_model=Envelope[JobOut])
 async def read_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    async with services.open_unit_of_work(tenant) as work:
-        return Envelope(data=JobOut.of(await work.jobs.get(job_id)))
+    async with services.open_storage(tenant) as work:
+        return Envelope(data=JobOut.of(await work.get_job(job_id)))
 
 
 @router.get(
@@ -71,8 +71,8 @@ async def follow_job(
 async def progress_of(services: Services, tenant: TenantId, job_id: UUID) -> AsyncGenerator[NamedEvent, None]:
     shown: dict[str, Any] | None = None
     while True:
-        async with services.open_unit_of_work(tenant) as work:
-            job = await work.jobs.get(job_id)
+        async with services.open_storage(tenant) as work:
+            job = await work.get_job(job_id)
         state = JobOut.of(job).model_dump(mode="json")
         if job.status in TERMINAL:
             yield "done" if job.status == "succeeded" else "error", state
@@ -87,8 +87,8 @@ async def progress_of(services: Services, tenant: TenantId, job_id: UUID) -> Asy
 async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
     """Finished work is kept. Cancelling a job that has ended changes nothing."""
     await services.lifecycle.cancel_job(tenant, job_id)
-    async with services.open_unit_of_work(tenant) as work:
-        return Envelope(code=202, data=JobOut.of(await work.jobs.get(job_id)))
+    async with services.open_storage(tenant) as work:
+        return Envelope(code=202, data=JobOut.of(await work.get_job(job_id)))
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Envelope[JobStarted])
@@ -101,6 +101,6 @@ async def retry_job(
     body = body or RetryBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)
-    async with services.open_unit_of_work(tenant) as work:
-        job = await work.jobs.get(again)
+    async with services.open_storage(tenant) as work:
+        job = await work.get_job(again)
     return Envelope(code=202, data=JobStarted(job_id=again, dataset_id=job.dataset_id))

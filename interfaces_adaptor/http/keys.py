@@ -7,7 +7,7 @@ import re
 from fastapi import Request
 from pydantic import BaseModel, SecretStr
 
-from services.cost import Keys
+from services.cost.budget import Keys
 from services.errors import BaseUrlNotAllowed, InvalidRequest
 
 # The contract's names; the header is `X-BYOK-` and the rest with dashes.

@@ -13,9 +13,9 @@ from interfaces_adaptor.http.fields import META_BYTES, checked_dataset_id
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
-from services.domain import Filters
 from services.errors import InvalidRequest
-from services.retrieve import Query
+from services.retrieval.hits import Filters
+from services.retrieval.retrieve import Query
 
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 

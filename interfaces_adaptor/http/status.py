@@ -47,14 +47,14 @@ async def health(request: Request) -> Any:
 
 @router.get("/v1/queue/stats", response_model=Envelope[dict[str, int]], summary="Jobs by status")
 async def queue_stats(services: ServicesOf, tenant: TenantOf) -> Any:
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Envelope(data=await work.catalog.queue())
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(data=await work.count_jobs())
 
 
 @router.get("/v1/index/stats", response_model=Envelope[Page[IndexOut]], summary="Vectors by dataset")
 async def index_stats(services: ServicesOf, tenant: TenantOf) -> Any:
-    async with services.open_unit_of_work(tenant, snapshot=True) as work:
-        return Envelope(data=Page(items=[IndexOut.of(entry) for entry in await work.catalog.indexes()]))
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(data=Page(items=[IndexOut.of(entry) for entry in await work.list_indexes()]))
 
 
 def health_of(request: Request) -> Health:

@@ -17,9 +17,9 @@ DEEP = "[" * 1_000 + "]" * 1_000
 
 
 async def nothing_stayed(container: Container) -> bool:
-    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
-        jobs = await work.catalog.jobs(None, 10, status=None, dataset_id=None)
-        datasets = await work.catalog.datasets(None, 10)
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        jobs = await work.list_jobs(None, 10, status=None, dataset_id=None)
+        datasets = await work.list_datasets(None, 10)
     return not jobs and not datasets
 
 

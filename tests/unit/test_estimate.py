@@ -8,10 +8,10 @@ import pytest
 from constants.models import Price
 from infra.model_registry import load_models
 from services.clustering import GROUPERS, GroupingParams
-from services.cost import Terms
-from services.domain import Usage
-from services.estimate import Leaves, expected_levels, line_of
-from services.tree_params import TreeParams
+from services.cost.budget import Terms
+from services.cost.expected_tree import Leaves, expected_levels, line_of
+from services.cost.usage import Usage
+from services.tree.params import TreeParams
 
 
 def leaves(n: int, tokens: int = 250, documents: int = 3) -> Leaves:

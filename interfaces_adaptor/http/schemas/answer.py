@@ -9,9 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut
-from services.answer import Answered, Citation, Found, Span, Statement
-from services.domain import Hit, NodeKind
-from services.ranking.route import Mode
+from services.retrieval.answer import (
+    Answered,
+    Citation,
+    Evidence,
+    Span,
+    Statement,
+)
+from services.retrieval.hits import Hit
+from services.retrieval.route import Mode
+from services.tree.nodes import NodeKind
 
 
 class AnswerBody(ByokFields):
@@ -118,7 +125,7 @@ class FoundOut(BaseModel):
     note: str
 
     @classmethod
-    def of(cls, found: Found) -> FoundOut:
+    def of(cls, found: Evidence) -> FoundOut:
         return cls(
             sources=[SourceOut.numbered(number, hit) for number, hit in enumerate(found.retrieved.hits, 1)],
             tree_id=found.retrieved.tree_id,

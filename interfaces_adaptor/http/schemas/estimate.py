@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Strict
+from services.cost.estimate import Estimate
 from services.domain import Refine
-from services.estimate_cost import Estimate
 
 
 class DocumentText(Strict):

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
-from services.domain import Job, Refine, UpsertMode, VectorIndex
-from services.ingest_document import Accepted
+from services.domain import Refine, UpsertMode, VectorIndex
+from services.ingest.upload import Accepted
+from services.jobs.job import Job
 
 REFINE = (
     "How chunks are refined: `heuristic` removes page numbers, repeated headers and menus; `llm` also asks the"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
 from services.catalog import IndexEntry
-from services.domain import Job
+from services.jobs.job import Job
 
 
 class JobOut(BaseModel):

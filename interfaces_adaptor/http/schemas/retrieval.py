@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
-from services.domain import Ancestor, Hit, NodeKind
-from services.ranking.packing import Order
-from services.ranking.route import Mode
+from services.retrieval.hits import Ancestor, Hit
+from services.retrieval.packing import Order
+from services.retrieval.route import Mode
+from services.tree.nodes import NodeKind
 
 Wanted = str | list[str]
 Level = Annotated[int, Field(ge=0, le=64)]

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from interfaces_adaptor.http.schemas.envelope import Hex
 from services.catalog import Neighbour, NodeDetail, NodeEntry
-from services.domain import Chunk, NodeKind, Tree, tree_name
+from services.domain import Chunk
+from services.tree.nodes import NodeKind, Tree, tree_name
 
 
 class ChunkOut(BaseModel):

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 from interfaces_adaptor.http.schemas.envelope import Page
-from services.domain import Usage
-from services.usage import UsageEntry
+from services.cost.ledger import UsageEntry
+from services.cost.usage import Usage
 
 
 class UsageOut(BaseModel):
