@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import httpx2
-import numpy as np
 from pydantic import SecretStr
-from sqlalchemy import exc as sa_exc
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.models import load_models
 from constants.queue import DROP_VECTOR_INDEXES, PURGE_PAID_RESULTS
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
-from infra.db.migrate import Migrations, current_revision
+from infra.db.health import database_checks
+from infra.db.migrate import Migrations
 from infra.db.vector_indexes import VectorIndexes
 from infra.limiter import Limiter, Limits
+from infra.model_registry import load_models
 from infra.models import OpenModels
 from infra.paid.results import PaidResults, Retention
 from infra.providers.access import ProviderAccess
@@ -38,11 +35,11 @@ from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from services.access import ApiKeys
-from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
+from services.clustering.warm_up import warm_up
 from services.compute import Compute
 from services.cost.budget import Budget
 from services.cost.estimate import CostEstimator
-from services.health import Health, Part
+from services.health import Health
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
 from services.jobs.runner import JobKind, JobRunner
@@ -101,8 +98,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             models=models,
             open_storage=storage,
         )
+        health = Health(version("raptor-service"), database_checks(engine, Migrations(migrations_folder())))
         try:
-            yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health_of(engine))
+            yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health)
         finally:
             await engine.dispose()
 
@@ -198,59 +196,3 @@ def open_models(
 
 def secret_value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None
-
-
-def warm_up() -> None:
-    """Groups a small level in each process of the pool, so that the first build does not wait until the libraries are
-    loaded and their code is compiled."""
-    n = 64
-    vectors = np.random.default_rng(0).standard_normal((n, 32), np.float32)
-    frontier = Frontier(
-        vectors=Matrix.of(vectors),
-        tokens=np.ones(n, np.int64),
-        keys=[str(i) for i in range(n)],
-        order=[("", i) for i in range(n)],
-        paths=[()] * n,
-    )
-
-    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
-        return function(*arguments)
-
-    asyncio.run(load_grouper("umap_gmm")(frontier, GroupingParams(), at_once))
-
-
-def health_of(engine: AsyncEngine) -> Health:
-    migrations = Migrations(migrations_folder())
-
-    async def database() -> Part:
-        try:
-            async with engine.connect() as connection:
-                server = await connection.scalar(text("show server_version"))
-                vector = await connection.scalar(text("select extversion from pg_extension where extname = 'vector'"))
-        except (sa_exc.SQLAlchemyError, OSError) as error:
-            return Part(False, f"does not answer ({type(error).__name__})", needed=True)
-        return Part(True, f"Postgres {server}, pgvector {vector}", needed=True)
-
-    async def schema() -> Part:
-        try:
-            async with engine.connect() as connection:
-                current = await current_revision(connection)
-        except (sa_exc.SQLAlchemyError, OSError):
-            return Part(False, "unknown while the database does not answer", needed=True)
-        if current != migrations.head:
-            return Part(False, f"at {current}, this version needs {migrations.head}: run `raptor migrate`", needed=True)
-        return Part(True, f"at {current}", needed=True)
-
-    async def workers() -> Part:
-        try:
-            async with engine.connect() as connection:
-                alive = await connection.scalar(
-                    text(
-                        "select count(*) from procrastinate_workers where last_heartbeat > now() - interval '1 minute'"
-                    )
-                )
-        except (sa_exc.SQLAlchemyError, OSError):
-            return Part(False, "unknown while the database does not answer")
-        return Part(bool(alive), f"{alive} alive" if alive else "none alive: start `raptor worker`")
-
-    return Health(version("raptor-service"), {"database": database, "schema": schema, "workers": workers})

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from app.errors import NoDatabase
 from app.resources import migrations_folder
 from app.settings import Settings
 from infra.db.migrate import Migrations, migrate
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "postgres"
-
-
-class NoDatabase(Exception):
-    """There is no database to work on; the message says how to get one."""
 
 
 @contextmanager
@@ -100,7 +97,7 @@ def shared_database(settings: Settings) -> str:
     url = running_url(settings)
     if url is None:
         raise NoDatabase(
-            "There is no database: set DATABASE_URL to the Postgres that all processes share, or run `raptor serve`,"
-            " which brings its own."
+            "There is no database: set DATABASE_URL to the Postgres server that all processes share, or run"
+            " `raptor serve`, which starts one of its own."
         )
     return url

@@ -1,4 +1,4 @@
-"""`raptor doctor`: what is configured, what is reachable, what is missing, and how to mend it."""
+"""`raptor doctor`: what is configured, reachable or missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.address import served_at
 from app.container import open_container
 from app.database import joined_database
-from app.serve import served_at
 from app.settings import Settings
-from constants.models import load_models
 from infra.db.engine import create_engine
 from infra.db.migrate import UnsuitableDatabase
 from infra.db.recall import Recall, measure_recall
+from infra.model_registry import load_models
 from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.cost.budget import CallContext
@@ -40,7 +40,7 @@ class Finding:
 
 
 def examine(settings: Settings, console: Console, *, recall: bool = False) -> bool:
-    """Prints the findings; False if something needs mending. With `recall` the vector indexes are measured too."""
+    """Prints the findings; False if something needs fixing. With `recall` the vector indexes are measured too."""
     findings = [*of_this_machine(settings), *of_models(settings), *of_database(settings), *of_service(settings)]
     if recall:
         findings += of_recall(settings)
@@ -58,19 +58,24 @@ def of_this_machine(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.resolve()
     above = next(parent for parent in [folder, *folder.parents] if parent.exists())
     writable, free = os.access(above, os.W_OK), shutil.disk_usage(above).free
-    yield Finding("data folder", writable, f"{folder}", "" if writable else "set RAPTOR_DATA_DIR to a folder of yours")
+    yield Finding(
+        "data folder",
+        writable,
+        f"{folder}",
+        "" if writable else "set RAPTOR_DATA_DIR to a folder that you can write to",
+    )
     enough = free >= LEAST_FREE_BYTES
-    yield Finding("free disk", enough, f"{free / 1e9:.0f} GB", "" if enough else "at least 1 GB is wanted")
+    yield Finding("free disk", enough, f"{free / 1e9:.0f} GB", "" if enough else "free at least 1 GB")
 
 
 def of_models(settings: Settings) -> Iterator[Finding]:
     registry = load_models(settings.providers.models_file)
-    yield Finding(
-        "prices", True, f"of {registry.prices_of}", "RAPTOR_MODELS_FILE lays other models and prices over them"
-    )
+    yield Finding("prices", True, f"as of {registry.prices_of}", "RAPTOR_MODELS_FILE overrides models and prices")
     keys = sorted(settings.providers.keys)
     yield Finding(
-        "provider keys", True, ", ".join(keys) or "none configured: callers bring their own, or none is needed"
+        "provider keys",
+        True,
+        ", ".join(keys) or "none configured: callers send their own, or the built-in models are used",
     )
 
 
@@ -92,7 +97,7 @@ async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, 
         parts = {name: (part.ok, part.detail) for name, part in (await container.health.parts()).items()}
         if parts["database"][0]:
             keys = [key for key in await container.access.all() if key.revoked_at is None]
-            detail = f"{len(keys)} active" if keys else "none: open to this computer, closed to others"
+            detail = f"{len(keys)} active" if keys else "none: open to this computer only"
             parts["API keys"] = (True, detail)
         context = CallContext(DEFAULT_TENANT)
         models = container.services.models
@@ -116,11 +121,13 @@ def of_recall(settings: Settings) -> Iterator[Finding]:
         yield Finding("recall", False, str(error))
         return
     if not measured:
-        yield Finding("recall", True, f"no dataset has an index: below {settings.vector_index_from} vectors, exact")
+        yield Finding(
+            "recall", True, f"no dataset has an index; up to {settings.vector_index_from} vectors are searched exactly"
+        )
     for one in measured:
         tried = ", ".join(f"{recall:.3f} at {breadth}" for breadth, recall in one.by_breadth.items())
         detail = f"{one.vectors} vectors; recall@10 {tried}; ef_search is now {one.ef_search}"
-        remedy = "" if one.enough else "set the dataset's vector_index to exact, or live with it"
+        remedy = "" if one.enough else "set the dataset's vector_index to exact, or accept it"
         yield Finding(f"recall of {one.dataset_id}", one.enough, detail, remedy)
 
 

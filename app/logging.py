@@ -66,9 +66,7 @@ def configure_logging(settings: LogSettings, process: str) -> None:
             "loggers": {
                 # Requests have a line of ours with more in it.
                 "uvicorn.access": {"level": "WARNING"},
-                "httpx": {"level": "WARNING"},
                 "httpx2": {"level": "WARNING"},
-                "httpcore": {"level": "WARNING"},
                 "httpcore2": {"level": "WARNING"},
                 # At lower levels these write whole requests: the users' texts.
                 "openai": {"level": "WARNING"},

@@ -9,20 +9,21 @@ from starlette.types import ASGIApp
 from app.container import Container
 from app.routers import ROUTERS
 from interfaces_adaptor.http import errors
-from interfaces_adaptor.http.gate import Gate
+from interfaces_adaptor.http.access import AccessMiddleware
 from interfaces_adaptor.http.ingest import IngestLimits
-from interfaces_adaptor.http.schemas.envelope import ErrorAnswer
+from interfaces_adaptor.http.lingering import LingeringClose
+from interfaces_adaptor.http.schemas.envelope import ErrorEnvelope
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-# Beside the file an upload has fields.
+# An upload's other fields.
 FORM_SLACK_BYTES = 1024 * 1024
 
 DESCRIPTION = """
 Markdown in, a RAPTOR tree out: chunks at the leaves, summaries of summaries up to one root, and retrieval over all
-levels that names the exact passage.
+levels that cites the exact passage.
 
-Every answer about a single thing is `{"code", "data"}`, every error `{"error": {"code", "message", "details"}}`, and
-every answer carries `X-Request-Id`.
+A successful answer is `{"code", "data"}`, an error is `{"error": {"code", "message", "details"}}`. Every response has
+an `X-Request-Id` header.
 """
 
 
@@ -37,7 +38,7 @@ def create_app(container: Container) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         max_body_size=max_body_bytes,
-        responses={status: {"model": ErrorAnswer} for status in (400, 401, 404, 409, 413, 422, 503)},
+        responses={status: {"model": ErrorEnvelope} for status in (400, 401, 404, 409, 413, 422, 503)},
         generate_unique_id_function=operation_id,
     )
     app.state.services = container.services
@@ -50,12 +51,14 @@ def create_app(container: Container) -> ASGIApp:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    return Gate(
-        app,
-        container.access,
-        max_body_bytes=max_body_bytes,
-        loopback=settings.http.host in LOOPBACK,
-        allowed_hosts=settings.http.allowed_hosts,
+    return LingeringClose(
+        AccessMiddleware(
+            app,
+            container.access,
+            max_body_bytes=max_body_bytes,
+            loopback=settings.http.host in LOOPBACK,
+            allowed_hosts=settings.http.allowed_hosts,
+        )
     )
 
 

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 import structlog
 import uvicorn
 
+from app.address import address_file
 from app.container import open_container
+from app.errors import RefusesToServe
 from app.main import LOOPBACK, create_app
 from app.settings import Settings, child_environment
 
 logger = structlog.get_logger("serve")
 
 WORKER_RESTART_S = 1.0
-ADDRESS_FILE = "service.json"
-
-
-class RefusesToServe(Exception):
-    """The service will not listen there; the message says why and what to do."""
 
 
 async def serve(settings: Settings, database_url: str, *, with_worker: bool, announce: Callable[[str], None]) -> None:
@@ -35,8 +30,8 @@ async def serve(settings: Settings, database_url: str, *, with_worker: bool, ann
     async with open_container(settings, database_url) as container:
         if settings.http.host not in LOOPBACK and not await container.access.keys_exist():
             raise RefusesToServe(
-                f"Without an API key the service listens on this computer alone, not on {settings.http.host}: whoever"
-                " reaches it could read and change everything. Create a key first: raptor keys create --name me"
+                f"Without an API key the service does not listen on {settings.http.host}: everyone who reaches it could"
+                " read and change everything. Create a key first: raptor keys create --name me"
             )
         with listening(settings.http.host, settings.http.port) as sock:
             url = url_of(sock)
@@ -88,7 +83,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             sock.bind((host, port))
         except OSError as error:
             raise RefusesToServe(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Another port: --port 8001; any free one: --port 0"
+                f"Cannot listen on {host}:{port} ({error.strerror}). Try --port 8001, or --port 0 for any free port."
             ) from error
         sock.listen(2048)
         yield sock
@@ -97,26 +92,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 def url_of(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextmanager
-def address_file(data_dir: Path, url: str) -> Iterator[None]:
-    """Tells the commands of the same data folder where the service listens."""
-    path = data_dir / ADDRESS_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"url": url}))
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def served_at(data_dir: Path) -> str | None:
-    """Where a service of this data folder said that it listens; it may have died since."""
-    try:
-        return str(json.loads((data_dir / ADDRESS_FILE).read_text())["url"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 @asynccontextmanager

@@ -1,14 +1,15 @@
 """All settings: one tree, read once at start from the environment and `.env`, then passed as values.
 
-Names in the environment: DATABASE_URL, and RAPTOR_… for the rest; `.env.example` tells each with its meaning.
+`.env.example` lists each with its name in the environment and its meaning.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -18,16 +19,18 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
-from constants.models import load_models
-from infra.providers.access import BaseUrlNotAllowed, checked_base_url
-from services.clustering import GroupingParams
+from app.errors import SettingsError
+from infra.model_registry import load_models
+from infra.providers.access import BaseUrlRefused, checked_base_url
 from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest
-from services.tree.params import TreeParams
+
+if TYPE_CHECKING:
+    from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
 
@@ -35,17 +38,13 @@ Empty = BeforeValidator(lambda value: None if value == "" else value)
 Secret = Annotated[SecretStr | None, Empty]
 
 
-class SettingsError(Exception):
-    """A setting has a value that makes no sense; the message names it and says what is allowed."""
+class SettingsGroup(BaseSettings):
+    """Settings that belong together. A field's name in the environment is the prefix and the field, in capitals."""
 
-
-class Group(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-
-
-class HttpSettings(Group):
     model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
 
+
+class HttpSettings(SettingsGroup):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     max_upload_bytes: int = Field(
@@ -56,21 +55,17 @@ class HttpSettings(Group):
     allowed_hosts: tuple[str, ...] = ()
 
 
-class DatabaseSettings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_DB_", env_file=".env", extra="ignore", frozen=True)
-
+class DatabaseSettings(SettingsGroup, env_prefix="RAPTOR_DB_"):
     pool_size: int = Field(10, ge=2, le=200)
     timeout_seconds: float = Field(10.0, gt=0)
-    # A search that takes longer is given up, and the request answers 503.
+    # A longer search is aborted, and its request answered with 503.
     search_timeout_seconds: float = Field(30.0, gt=0, le=3600)
     # For the embedded server only.
     shared_buffers: str = "256MB"
     maintenance_work_mem: str = "512MB"
 
 
-class ChunkSettings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_CHUNK_", env_file=".env", extra="ignore", frozen=True)
-
+class ChunkSettings(SettingsGroup, env_prefix="RAPTOR_CHUNK_"):
     chunker: str = "markdown"
     size: int = Field(1200, ge=100, le=20_000)
     overlap: int = Field(200, ge=0)
@@ -81,9 +76,7 @@ class ChunkSettings(Group):
         return ChunkingParams(self.chunker, self.size, self.overlap, self.refine)
 
 
-class TreeSettings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_TREE_", env_file=".env", extra="ignore", frozen=True)
-
+class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     grouper: str = "umap_gmm"
     min_k: int = 1
     max_k: int = 50
@@ -97,33 +90,33 @@ class TreeSettings(Group):
     debounce_max_seconds: float = Field(30.0, ge=0)
 
     def params(self) -> TreeParams:
+        # Imported here because it imports numpy, which commands that only read ClientSettings do not need.
+        from services.clustering import GroupingParams
+        from services.tree.params import TreeParams
+
         chosen = self.model_dump(exclude={"debounce_seconds", "debounce_max_seconds"})
         return TreeParams(grouping=GroupingParams()).changed(chosen)
 
 
-class WorkerSettings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_WORKER_", env_file=".env", extra="ignore", frozen=True)
-
+class WorkerSettings(SettingsGroup, env_prefix="RAPTOR_WORKER_"):
     concurrency: int = Field(8, ge=1, le=256)
-    # Processes for clustering, chunking and the built-in models; 0: one a core.
+    # Processes for clustering, chunking and the built-in models; 0: one per core.
     processes: int = Field(0, ge=0)
     poll_seconds: float = Field(0.5, gt=0)
     heartbeat_seconds: float = Field(5.0, gt=0)
-    # A worker that has not been heard of for so long is taken for dead, and its jobs are given to others.
+    # After so long without a heartbeat a worker counts as dead, and its jobs go to others.
     dead_after_seconds: float = Field(20.0, gt=0)
     shutdown_seconds: float = Field(10.0, ge=0)
 
 
-class LogSettings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_LOG_", env_file=".env", extra="ignore", frozen=True)
-
+class LogSettings(SettingsGroup, env_prefix="RAPTOR_LOG_"):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     folder: Annotated[Path | None, Empty] = Path("logs")
     format: Literal["console", "json"] = "console"
 
 
 class LimitSettings(BaseModel):
-    """What the operator allows or knows of a provider's key; None: not limited by us."""
+    """Limits on the calls made with a provider's key; None: no limit of ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,14 +124,12 @@ class LimitSettings(BaseModel):
     tpm: int | None = Field(None, ge=1)
     concurrency: int | None = Field(None, ge=1)
     min_interval: float = Field(0.0, ge=0)
-    # Over how many seconds requests and tokens are counted.
+    # The period, in seconds, over which requests and tokens are counted.
     window: float = Field(60.0, gt=0)
 
 
-class ProviderSettings(Group):
-    """Keys of the operator's, by provider, and servers of the operator's own."""
-
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+class ProviderSettings(SettingsGroup):
+    """The operator's keys and servers, by provider."""
 
     openai_api_key: Secret = None
     azure_api_key: Secret = None
@@ -148,22 +139,22 @@ class ProviderSettings(Group):
     gemini_api_key: Secret = None
     voyage_api_key: Secret = None
     deepseek_api_key: Secret = None
-    # {"name": "http://localhost:11434/v1"}: OpenAI-compatible servers; or another address of a known provider.
+    # OpenAI-compatible servers, as {"name": "http://localhost:11434/v1"}, or another address of a known provider.
     provider_base_urls: dict[str, str] = Field(default_factory=dict)
-    # {"name": "key"} for the servers above that want one.
+    # Keys for these servers, as {"name": "key"}.
     provider_keys: dict[str, SecretStr] = Field(default_factory=dict)
     allow_private_providers: bool = False
     # {"voyage": {"rpm": 3, "tpm": 10000, "concurrency": 1, "min_interval": 0}}
     provider_limits: dict[str, LimitSettings] = Field(default_factory=dict)
     provider_base_url_override: Annotated[str | None, Empty] = None
-    # A call that takes longer has failed; a failed one is tried again so often, after pauses that begin at so much.
+    # A call's time limit, the number of attempts, and the first pause between them.
     provider_timeout_seconds: float = Field(120.0, gt=0)
     provider_attempts: int = Field(5, ge=1, le=20)
     provider_retry_seconds: float = Field(0.5, gt=0)
     models_file: Annotated[Path | None, Empty] = None
-    # A summary that its model cannot write: the built-in summariser writes and marks it, or the job fails.
+    # When the model cannot write a summary: the built-in summariser writes and marks it, or the job fails.
     summary_fallback: Literal["extractive", "fail"] = "extractive"
-    # Results that were paid for are kept so long after their last use, and so many bytes of them a tenant.
+    # How long results that were paid for are kept after their last use, and how many bytes per tenant.
     paid_results_days: int = Field(90, ge=1)
     paid_results_bytes: int = Field(5 * 1024 * MIB, ge=MIB)
     # Workers remove what is over so often.
@@ -180,28 +171,34 @@ class ProviderSettings(Group):
         return {name: secret.get_secret_value() for name, secret in given.items()}
 
 
-class BudgetSettings(Group):
-    """The upper limits of any job; a request can set lower ones."""
-
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
+class BudgetSettings(SettingsGroup):
+    """Limits of every job; a request can set lower ones."""
 
     max_cost: Annotated[float | None, Empty] = Field(None, gt=0, allow_inf_nan=False)
     max_tokens: Annotated[int | None, Empty] = Field(None, gt=0)
     max_calls: Annotated[int | None, Empty] = Field(None, gt=0)
 
 
-class Settings(Group):
-    model_config = SettingsConfigDict(env_prefix="RAPTOR_", env_file=".env", extra="ignore", frozen=True)
-
-    database_url: Annotated[SecretStr | None, Empty] = Field(None, validation_alias="DATABASE_URL")
+class DataSettings(SettingsGroup):
     data_dir: Path = Path(".raptor")
-    # Unset: by the keys at hand, else the built-in ones.
+
+
+class ClientSettings(DataSettings):
+    """For the commands that use a service; they read no other setting."""
+
+    url: Annotated[str | None, Empty] = None
+    api_key: Secret = None
+
+
+class Settings(DataSettings):
+    database_url: Annotated[SecretStr | None, Empty] = Field(None, validation_alias="DATABASE_URL")
+    # Unset: chosen by the keys at hand, else the built-in models.
     default_embedder: Annotated[str | None, Empty] = None
     default_summary_llm: Annotated[str | None, Empty] = None
-    # Encrypts the keys that callers bring while a job needs them. Unset: one is made and kept in the data folder.
+    # Encrypts keys that callers send, while a job needs them. Unset: created once and kept in the data folder.
     secret_key: Secret = None
     default_vector_index: Literal["hnsw_cosine", "hnsw_ip", "hnsw_l2", "exact"] = "hnsw_cosine"
-    # Vectors of a dataset from which on it gets an HNSW index of its own.
+    # From this many vectors on, a dataset has an HNSW index of its own.
     vector_index_from: int = Field(20_000, ge=1)
     http: HttpSettings = Field(default_factory=HttpSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
@@ -212,47 +209,97 @@ class Settings(Group):
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
-    @model_validator(mode="after")
-    def sensible(self) -> Settings:
-        if self.chunk.overlap >= self.chunk.size:
-            raise ValueError("RAPTOR_CHUNK_OVERLAP has to be smaller than RAPTOR_CHUNK_SIZE")
-        return self
-
-    @property  # not kept: a copy with another `tree` would keep what followed from the first
+    @property
     def tree_params(self) -> TreeParams:
         return self.tree.params()
 
 
 def load_settings() -> Settings:
     """Raises SettingsError with a line for each setting that is wrong."""
-    try:
-        settings = Settings()
-        _ = settings.tree_params
-        check_providers(settings.providers)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
-    except InvalidRequest as error:
-        raise SettingsError(f"RAPTOR_TREE_…: {error.message}") from None
+    settings = loaded(Settings)
+    check_chunks(settings.chunk)
+    check_tree(settings.tree)
+    check_providers(settings.providers)
     return settings
+
+
+def load_client_settings() -> ClientSettings:
+    """Raises SettingsError."""
+    return loaded(ClientSettings)
+
+
+Loaded = TypeVar("Loaded", bound=SettingsGroup)
+
+
+def loaded(group: type[Loaded]) -> Loaded:
+    try:
+        return group()
+    except ValidationError as error:
+        # The error's title is the class of the group that the setting belongs to.
+        owner = next((kind for kind in groups_of(group) if kind.__name__ == error.title), group)
+        lines = [
+            f"{'.'.join([environment_name(owner, str(e['loc'][0])), *map(str, e['loc'][1:])])}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise SettingsError("\n".join(lines)) from None
+    except PydanticSettingsError as error:
+        raise SettingsError(str(error)) from None
+
+
+def groups_of(group: type[SettingsGroup]) -> Iterator[type[SettingsGroup]]:
+    yield group
+    for field in group.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, SettingsGroup):
+            yield from groups_of(field.annotation)
+
+
+def environment_name(group: type[SettingsGroup], field: str) -> str:
+    """The variable that a setting is read from, such as RAPTOR_CHUNK_SIZE."""
+    if field not in group.model_fields:
+        return field  # validation reports a field with an alias by that alias
+    alias = group.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return alias if isinstance(alias, str) else f"{group.model_config['env_prefix']}{field}".upper()
+
+
+def check_chunks(settings: ChunkSettings) -> None:
+    """Raises SettingsError."""
+    if settings.overlap >= settings.size:
+        size, overlap = (environment_name(ChunkSettings, name) for name in ("size", "overlap"))
+        raise SettingsError(f"{overlap}: it must be smaller than {size}")
+
+
+def check_tree(settings: TreeSettings) -> None:
+    """Raises SettingsError."""
+    try:
+        settings.params()
+    except InvalidRequest as error:
+        prefix = TreeSettings.model_config["env_prefix"]
+        raise SettingsError(f"{prefix}…: {error.message}") from None
 
 
 def check_providers(settings: ProviderSettings) -> None:
     """Raises SettingsError."""
+
+    def name_of(field: str) -> str:
+        return environment_name(ProviderSettings, field)
+
     try:
         load_models(settings.models_file)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SettingsError(f"RAPTOR_MODELS_FILE: {error}") from None
+        raise SettingsError(f"{name_of('models_file')}: {error}") from None
     override = settings.provider_base_url_override
     if override is not None and not re.fullmatch(r"https?://[^/?#@\s]+/?", override):
-        raise SettingsError("RAPTOR_PROVIDER_BASE_URL_OVERRIDE: scheme, host and port, such as http://127.0.0.1:8100")
-    for name, url in settings.provider_base_urls.items():
+        wanted = "give scheme, host and port, such as http://127.0.0.1:8100"
+        raise SettingsError(f"{name_of('provider_base_url_override')}: {wanted}")
+    for provider, url in settings.provider_base_urls.items():
         try:
             checked_base_url(url, allow_private=settings.allow_private_providers)
-        except BaseUrlNotAllowed as error:
-            raise SettingsError(f"RAPTOR_PROVIDER_BASE_URLS, {name}: {error}") from None
+        except BaseUrlRefused as error:
+            raise SettingsError(f"{name_of('provider_base_urls')}, {provider}: {error}") from None
 
 
 def child_environment(database_url: str) -> dict[str, str]:
-    """What a child process of ours needs to come to the same settings and the same database."""
+    """For a child process, so that it has the same settings and the same database."""
     return dict(os.environ) | {"DATABASE_URL": database_url}

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import httpx
+import httpx2
 
 from infra.fake_provider import RunningFakeProvider
 from infra.fake_provider.faults import KINDS
@@ -199,7 +199,7 @@ def document(case: str) -> str:
 class Bench:
     """A service by its HTTP client, whom it lets in, and the fake provider that all its calls go to."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     access: ApiKeys
     provider: RunningFakeProvider
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2
 
 from app.container import open_container
 from app.logging import configure_logging
@@ -184,8 +184,8 @@ async def service(latency_s: float = 0.0, models: str | None = None, **environme
             settings = load_settings()
             configure_logging(settings.log, "bench")
             async with open_container(settings, address.url) as container:
-                transport = httpx.ASGITransport(create_app(container), client=("127.0.0.1", 50000))
-                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=600) as http:
+                transport = httpx2.ASGITransport(create_app(container), client=("127.0.0.1", 50000))
+                async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=600) as http:
                     yield Bench(http, container.access, provider)
 
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 from sqlalchemy import text
 
@@ -167,7 +167,7 @@ def served_vectors(base_url: str, model: str) -> Vectors:
         rows: list[list[float]] = []
         for start in range(0, len(texts), 64):
             body = {"model": model, "input": list(texts[start : start + 64])}
-            answer = httpx.post(f"{base_url}/embeddings", json=body, timeout=600).raise_for_status().json()
+            answer = httpx2.post(f"{base_url}/embeddings", json=body, timeout=600).raise_for_status().json()
             rows += [entry["embedding"] for entry in answer["data"]]
         return np.array(rows, np.float32).reshape(len(texts), -1)
 

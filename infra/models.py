@@ -12,7 +12,6 @@ import httpx2
 from constants.models import Alias, ChatSpec, EmbedderSpec, ModelRegistry, Price, RerankerSpec
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
-from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 from infra.embeddings.provider import ProviderEmbedder
 from infra.limiter import Limiter, Limits
 from infra.llm import CHAT_MODELS
@@ -22,7 +21,7 @@ from infra.paid.chat import PaidChat
 from infra.paid.embedder import PaidEmbedder
 from infra.paid.reranker import PaidReranker
 from infra.paid.results import PaidResults
-from infra.providers.access import NO_KEY, Access, ProviderAccess
+from infra.providers.access import NO_KEY, ProviderAccess, ProviderEndpoint
 from infra.rerankers import RERANKERS
 from infra.retrying import RetryPolicy
 from services.compute import Compute
@@ -141,7 +140,7 @@ class OpenModels:
         """The dimensions of a model that nothing says them of: those of one vector of it."""
         provider, _, model = name.partition("/")
         access = self.access.open(provider, context.keys)
-        plain = OpenAICompatibleEmbedder(EmbedderSpec(provider, model, dimensions=0), access, self.http)
+        plain = EMBEDDERS["openai"](EmbedderSpec(provider, model, dimensions=0), access, self.http)
         embedder = PaidEmbedder(plain, self._calls(provider, access, None), context)
         dimensions = int((await embedder.embed([["dimensions"]], kind="query")).vectors.shape[1])
         logger.info("embedder measured", extra={"model": name, "dimensions": dimensions})
@@ -235,7 +234,7 @@ class OpenModels:
         if space == LexicalEmbedder.space:
             return BuiltinTerms()
         spec = replace(self._embedder_spec(space.name, space.dimensions), dimensions=space.dimensions)
-        never_called = EMBEDDERS[spec.kind](spec, Access(base_url="", key=NO_KEY), self.http)
+        never_called = EMBEDDERS[spec.kind](spec, ProviderEndpoint(base_url="", key=NO_KEY), self.http)
         return ProviderTerms(never_called, self._terms(spec.provider, spec.model, spec.price, spec.concurrency))
 
     def _terms(self, provider: str, model: str, price: Price, concurrency: int) -> Terms:
@@ -260,7 +259,7 @@ class OpenModels:
             RERANKERS[spec.kind](spec, access, self.http), self._calls(spec.provider, access, None), context
         )
 
-    def _calls(self, provider: str, access: Access, concurrency: int | None) -> PaidCalls:
+    def _calls(self, provider: str, access: ProviderEndpoint, concurrency: int | None) -> PaidCalls:
         spec = self.registry.providers.get(provider)
         configured = self.limits.get(provider, Limits())
         limits = replace(

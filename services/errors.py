@@ -1,19 +1,20 @@
-"""Every error that a client or an operator can meet: a stable code, whether trying again can help, what to do.
+"""Every error that a client or an operator can meet: a stable code, its HTTP status, whether a retry can help.
 
-A class's docstring is its default message. HTTP maps codes to statuses in one table
-(`interfaces_adaptor/http/errors.py`); jobs store the same code and message.
+A class's docstring is its default message: what happened and what to do. Jobs store the same code and message.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 
 class RaptorError(Exception):
-    """Something went wrong inside the service; the log has the details under this request's id."""
+    """Something went wrong inside the service. Its log has the details under this request's id."""
 
     code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
@@ -25,115 +26,131 @@ class RaptorError(Exception):
         return {"code": self.code, "message": self.message, "details": self.details}
 
 
-# What a request can be told before any work begins.
+# Requests that are refused before any work begins.
 
 
 class InvalidRequest(RaptorError):
-    """The request does not have the form that this endpoint takes; `details` names the fields."""
+    """The request is not valid; `details` names the fields."""
 
     code = "validation_error"
+    status = 422
 
 
 class UnsupportedFileType(RaptorError):
-    """Only Markdown is taken: send a file whose name ends in .md or .markdown."""
+    """Only Markdown is accepted: the file's name must end in .md or .markdown."""
 
     code = "unsupported_file_type"
+    status = 400
 
 
 class UnsupportedMediaType(RaptorError):
     """Send the file as multipart/form-data, in the field `file`."""
 
     code = "unsupported_media_type"
+    status = 415
 
 
 class MissingDatasetId(RaptorError):
-    """Say which dataset: the field `dataset_id` or the header X-Dataset-Id."""
+    """Name the dataset in the field `dataset_id` or the header X-Dataset-Id."""
 
     code = "missing_dataset_id"
+    status = 400
 
 
 class DatasetIdConflict(RaptorError):
-    """The field `dataset_id` and the header X-Dataset-Id differ: send one of them, or the same twice."""
+    """The field `dataset_id` and the header X-Dataset-Id name different datasets: send only one of them."""
 
     code = "dataset_id_conflict"
+    status = 400
 
 
 class InvalidEncoding(RaptorError):
     """The file is not UTF-8 text: save it as UTF-8 and send it again."""
 
     code = "invalid_encoding"
+    status = 400
 
 
 class EmptyDocument(RaptorError):
-    """The document holds nothing but white space: there is nothing to index."""
+    """The document contains only white space, so there is nothing to index."""
 
     code = "empty_document"
+    status = 400
 
 
 class InvalidExtraMeta(RaptorError):
-    """`extra_meta` has to be a JSON object of finite numbers, strings, lists and objects, at most 32 deep, 16 KiB."""
+    """`extra_meta` must be a JSON object of at most 16 KiB, nested at most 32 levels deep, with finite numbers only."""
 
     code = "invalid_extra_meta"
+    status = 400
 
 
 class FileTooLarge(RaptorError):
-    """The file is larger than this service takes: split it, or ask the operator to raise RAPTOR_MAX_UPLOAD_BYTES."""
+    """The file is too large: split it, or ask the operator to raise RAPTOR_MAX_UPLOAD_BYTES."""
 
     code = "file_too_large"
+    status = 413
 
 
 class UnknownModel(RaptorError):
-    """No such model is configured here."""
+    """This service has no such model."""
 
     code = "unknown_model"
+    status = 422
 
 
 class BaseUrlNotAllowed(RaptorError):
-    """Only the operator sets where calls go (RAPTOR_PROVIDER_BASE_URLS; for a private address also
-    RAPTOR_ALLOW_PRIVATE_PROVIDERS): leave the address out, and name a model of a provider that is set up here."""
+    """A request must not say where models are called: leave the address out and name a model of a configured provider.
+    Only the operator sets addresses, with RAPTOR_PROVIDER_BASE_URLS and, for private ones,
+    RAPTOR_ALLOW_PRIVATE_PROVIDERS."""
 
     code = "base_url_not_allowed"
+    status = 422
 
 
 class RefinementNeedsModel(UnknownModel):
-    """`refine=llm` needs a chat model: name one as `summary_llm` and bring its key, or take `refine=heuristic`."""
+    """`refine=llm` needs a chat model: name one in `summary_llm` and send its key, or use `refine=heuristic`."""
 
 
 class MissingProviderKey(RaptorError):
-    """The model's provider needs a key: bring one with the request, or ask the operator to set it."""
+    """The model's provider needs a key: send one with the request, or ask the operator to set one."""
 
     code = "missing_provider_key"
+    status = 422
 
 
 class Unauthenticated(RaptorError):
-    """Send an API key of this service as `Authorization: Bearer …`."""
+    """Send an API key of this service in the header `Authorization: Bearer <key>`."""
 
     code = "unauthenticated"
+    status = 401
 
 
 class Forbidden(RaptorError):
-    """This request is not allowed from there."""
+    """The request is not allowed from this origin."""
 
     code = "forbidden"
+    status = 403
 
 
-# What is not there, or not there yet.
+# What is missing, or not ready yet.
 
 
 class NotFound(RaptorError):
-    """There is no such thing here."""
+    """Nothing was found at this address."""
 
     code = "not_found"
+    status = 404
 
 
 class DatasetNotFound(NotFound):
-    """There is no such dataset; a dataset is made by the first upload to it."""
+    """There is no such dataset; the first upload to a dataset creates it."""
 
     code = "dataset_not_found"
 
 
 class DocumentNotFound(NotFound):
-    """There is no such document, or it was deleted."""
+    """There is no such document; it may have been deleted."""
 
     code = "document_not_found"
 
@@ -145,57 +162,63 @@ class JobNotFound(NotFound):
 
 
 class TreeNotFound(NotFound):
-    """The dataset has no tree yet: upload with build_tree=true, or ask for a rebuild."""
+    """The dataset has no tree yet: upload with build_tree=true, or request a rebuild."""
 
     code = "tree_not_found"
 
 
 class NodeNotFound(NotFound):
-    """There is no such node in a live tree; a rebuild gives summaries new ids."""
+    """There is no such node in a live tree; after a rebuild, summaries have new ids."""
 
     code = "node_not_found"
 
 
 class EmbeddingNotReady(RaptorError):
-    """Nothing in this dataset is embedded yet: upload a document, or wait until its job has succeeded."""
+    """Nothing in this dataset is embedded yet: upload a document, or wait for its job to succeed."""
 
     code = "embedding_not_ready"
+    status = 400
 
 
-# What stands in the way at the moment.
+# Conflicts with the current state.
 
 
 class AmbiguousDocument(RaptorError):
-    """Several datasets hold a document of this id: say which one with ?dataset_id=."""
+    """Several datasets have a document with this id: choose one with ?dataset_id=."""
 
     code = "ambiguous_document"
+    status = 409
 
 
 class EmbeddingSpaceConflict(RaptorError):
-    """The question would be embedded in another space than the dataset: leave `embed_model` out, or re-embed."""
+    """The dataset was embedded with another model: leave `embed_model` out, or embed the dataset again."""
 
     code = "embedding_space_conflict"
+    status = 409
 
 
 class AlreadyRunning(RaptorError):
-    """Such work is already under way for this dataset; `details.job_id` names it."""
+    """The same work is already running for this dataset; `details.job_id` is its job."""
 
     code = "already_running"
+    status = 409
 
 
 class VersionConflict(RaptorError):
-    """The state of this thing does not allow that now."""
+    """The resource's current state does not allow this."""
 
     code = "version_conflict"
+    status = 409
 
 
-# What fails beneath us.
+# Failures of providers and of the database.
 
 
 class ProviderError(RaptorError):
-    """The model's provider did not answer as it should, after all retries; a retry of the job goes on from here."""
+    """The model's provider failed after all retries. Retrying the job continues from here."""
 
     code = "provider_error"
+    status = 502
     retryable = True
 
     def __init__(self, message: str | None = None, *, retry_after_s: float | None = None, **details: Any) -> None:
@@ -205,68 +228,72 @@ class ProviderError(RaptorError):
 
 
 class ProviderRateLimited(ProviderError):
-    """The provider takes no more calls on this key for now; a retry of the job goes on from here."""
+    """The provider accepts no more calls with this key for now. Retrying the job continues from here."""
 
 
 class ProviderBadAnswer(ProviderError):
-    """The provider's answer is not what its API promises; a retry of the job goes on from here."""
+    """The provider's response does not follow its API. Retrying the job continues from here."""
 
     code = "provider_bad_response"
 
 
 class ProviderRefused(ProviderError):
-    """The provider refuses the request, and would again: see `details`."""
+    """The provider rejected the request and would reject it again; see `details`."""
 
     retryable = False
 
 
 class ProviderUnusable(ProviderRefused):
-    """The provider refuses every request of this kind: no other text would fare better."""
+    """The provider rejects every request of this kind, whatever its text."""
 
 
 class ProviderKeyRefused(ProviderUnusable):
-    """The provider refuses the key: it is wrong, revoked, or may not use this model. Retry the job with another."""
+    """The provider rejected the key: it is wrong, revoked, or may not use this model. Retry with another key."""
 
     code = "provider_auth"
 
 
 class ProviderOutOfQuota(ProviderUnusable):
-    """The key has no credit left at its provider. Top it up or bring another, then retry the job."""
+    """The key has no credit left. Top it up or send another key, then retry the job."""
 
     code = "provider_quota"
 
 
 class ProviderModelNotFound(ProviderUnusable):
-    """The provider does not have this model, or not for this key. Name another with `summary_llm` and retry."""
+    """The provider does not offer this model, or not with this key. Name another one in `summary_llm` and retry."""
 
 
 class ContextTooLong(ProviderRefused):
-    """The text is longer than the model takes."""
+    """The text is too long for the model."""
 
 
 class EmbeddingServiceUnavailable(ProviderError):
-    """The embedding service did not answer as it should, after all retries; a retry of the job goes on from here."""
+    """The embedding service failed after all retries. Retrying the job continues from here."""
 
     code = "embedding_service_unavailable"
+    status = 503
 
 
 class BudgetExceeded(RaptorError):
-    """The job has used the budget that it was given; everything paid for is kept. Raise the limit and retry the job."""
+    """The job has used up its budget. Everything paid for is kept: raise the limit and retry the job."""
 
     code = "budget_exceeded"
+    status = 402
 
 
 class VectorStoreError(RaptorError):
-    """The vector store refused the operation."""
+    """The vector store rejected the operation."""
 
     code = "vector_store_error"
+    status = 503
     retryable = True
 
 
 class DatabaseUnavailable(RaptorError):
-    """The database does not answer at the moment; the service goes on by itself when it is back."""
+    """The database does not answer at the moment. The service recovers by itself when it is back."""
 
     code = "database_unavailable"
+    status = 503
     retryable = True
 
 
@@ -274,25 +301,39 @@ class DatabaseUnavailable(RaptorError):
 
 
 class JobCancelled(RaptorError):
-    """The job was cancelled; what was finished before is kept and a retry goes on from there."""
+    """The job was cancelled. Finished work is kept, and a retry continues from there."""
 
     code = "cancelled"
+    status = 409
 
 
 class AttemptsExhausted(RaptorError):
-    """The job's worker died on every attempt; see the worker's log, then retry the job."""
+    """The worker died on every attempt at this job. Check the worker's log, then retry the job."""
 
     code = "attempts_exhausted"
 
 
 class LeaseLost(RaptorError):
-    """Another worker has taken this job over; this one must not write any more."""
+    """Another worker has taken over this job; this one must stop writing."""
 
     code = "lease_lost"
+    status = 409
 
 
 class ConcurrentChange(RaptorError):
-    """What this work stood on was changed or deleted while it ran; it starts again from what is there now."""
+    """The data was changed or deleted while the job ran. The job starts again from the current state."""
 
     code = "concurrent_change"
+    status = 409
     retryable = True
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of a stored error, of which only the code is left."""
+    return next((kind.status for kind in _kinds(RaptorError) if kind.code == code), RaptorError.status)
+
+
+def _kinds(base: type[RaptorError]) -> Iterator[type[RaptorError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from _kinds(kind)

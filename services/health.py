@@ -1,4 +1,4 @@
-"""The parts that the service stands on, each with its state and version. No secrets, no tenant's data."""
+"""The components that the service depends on, each with its state and version. No secrets, no tenant's data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ComponentHealth:
     """`needed`: without it no request can be answered."""
 
     ok: bool
@@ -15,7 +15,7 @@ class Part:
     needed: bool = False
 
 
-Check = Callable[[], Awaitable[Part]]
+Check = Callable[[], Awaitable[ComponentHealth]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +23,5 @@ class Health:
     version: str
     checks: Mapping[str, Check]
 
-    async def parts(self) -> dict[str, Part]:
+    async def parts(self) -> dict[str, ComponentHealth]:
         return {name: await check() for name, check in self.checks.items()}

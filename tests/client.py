@@ -6,22 +6,22 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
 
-    async def get(self, path: str, **options: Any) -> httpx.Response:
+    async def get(self, path: str, **options: Any) -> httpx2.Response:
         return await self.http.get(path, **options)
 
-    async def post(self, path: str, **options: Any) -> httpx.Response:
+    async def post(self, path: str, **options: Any) -> httpx2.Response:
         return await self.http.post(path, **options)
 
-    async def delete(self, path: str, **options: Any) -> httpx.Response:
+    async def delete(self, path: str, **options: Any) -> httpx2.Response:
         return await self.http.delete(path, **options)
 
     async def upload(
@@ -32,7 +32,7 @@ class ApiClient:
         dataset: str | None = "ds",
         headers: dict[str, str] | None = None,
         **fields: Any,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         data = text.encode() if isinstance(text, str) else text
         form = {**({} if dataset is None else {"dataset_id": dataset}), **fields}
         return await self.http.post(
@@ -74,7 +74,7 @@ class ApiClient:
         return dict(response.json()["data"])
 
 
-def error_of(response: httpx.Response) -> tuple[int, str]:
+def error_of(response: httpx2.Response) -> tuple[int, str]:
     """Status and code of an error in the one shape that all have."""
     body = response.json()
     assert set(body) == {"error"}, body

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from threadpoolctl import threadpool_limits
@@ -142,8 +142,8 @@ async def running(settings: Settings, database_url: str, pool: ProcessPool) -> A
 
 @asynccontextmanager
 async def api_client(container: Container, **headers: str) -> AsyncIterator[ApiClient]:
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False, client=("127.0.0.1", 50000))
-    async with httpx.AsyncClient(
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False, client=("127.0.0.1", 50000))
+    async with httpx2.AsyncClient(
         transport=transport, base_url="http://localhost", headers=headers, timeout=100
     ) as http:
         yield ApiClient(http)

@@ -1,4 +1,4 @@
-"""Watching uploads become a tree: a bar for what was sent, one for what is indexed, one for the tree."""
+"""Progress of an ingest: a bar for what was sent, one for what is indexed, one for the tree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ingest_with_progress(
     refine: str | None = None,
     max_cost: float | None = None,
 ) -> bool:
-    """Sends the files, waits for their jobs and says what became of them; False if anything was refused or failed."""
+    """Sends the files, waits for their jobs and reports the outcome; False if anything was refused or failed."""
     refused: list[tuple[str, str]] = []
     waiting: dict[str, str] = {}
     unchanged = 0
@@ -62,7 +62,7 @@ def ingest_with_progress(
             failed = follow(client, progress, indexed, grown, waiting)
         except KeyboardInterrupt:
             progress.stop()
-            console.print("\nStopped waiting. What was sent is safe and goes on by itself; `raptor jobs` shows it.")
+            console.print("\nStopped waiting. Uploaded files are safe and continue to be processed; see `raptor jobs`.")
             return False
     report(console, len(waiting) - len(failed), unchanged, refused + failed)
     return not refused and not failed
@@ -104,7 +104,7 @@ def follow(
 def tree_note(job: dict[str, Any]) -> str:
     detail = job["detail"]
     if job["stage"] == "waiting_for_tree":
-        return "waits for more uploads"
+        return "waiting for more uploads"
     done = f" {detail['done']}/{detail['planned']}" if "planned" in detail and "done" in detail else ""
     left = f", {detail['seconds_left']:.0f} s left on this level" if detail.get("seconds_left", 0) >= 1 else ""
     return f"{job['stage']}{done}{left}"
@@ -123,6 +123,6 @@ def bars(console: Console) -> Progress:
 
 def report(console: Console, done: int, unchanged: int, problems: Sequence[tuple[str, str]]) -> None:
     parts = [f"{done} done"] + ([f"{unchanged} unchanged"] if unchanged else [])
-    console.print(", ".join(parts) + (f", [red]{len(problems)} not[/]:" if problems else "."))
+    console.print(", ".join(parts) + (f", [red]{len(problems)} failed[/]:" if problems else "."))
     for name, problem in problems:
         console.print(f"  {escape(name)}: {escape(problem)}", highlight=False)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from infra.db.engine import asyncpg_url
-from infra.db.queue_schema import apply_queue_schema
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Several processes may start on one database at the same moment: the first migrates, the others wait here.
 MIGRATION_LOCK = 7_274_801_335
 OLDEST_POSTGRES = 15  # foreign keys that set one column of several to null
+REVISION = re.compile(r'^revision\b[^=\n]*= "(\w+)"', re.MULTILINE)
+DOWN_REVISION = re.compile(r'^down_revision\b[^=\n]*= "(\w+)"', re.MULTILINE)
 OLDEST_PGVECTOR = (0, 8)  # iterative scans: as many rows as match come back
 
 
@@ -27,21 +29,32 @@ class UnsuitableDatabase(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """The revisions in the folder `scripts`."""
+    """The revisions in the folder `scripts`. Alembic is imported to apply them, and not by a process that finds its
+    database up to date."""
 
     scripts: Path
 
     @property
-    def head(self) -> str | None:
-        return ScriptDirectory.from_config(self._config()).get_current_head()
+    def head(self) -> str:
+        """The revision that no other one follows."""
+        texts = [path.read_text(encoding="utf-8") for path in (self.scripts / "versions").glob("*.py")]
+        revisions = {found for text in texts for found in REVISION.findall(text)}
+        (head,) = revisions - {found for text in texts for found in DOWN_REVISION.findall(text)}
+        return str(head)
 
     def upgrade(self, connection: Connection, revision: str = "head") -> None:
+        from alembic import command
+
         command.upgrade(self._config(connection), revision)
 
     def downgrade(self, connection: Connection, revision: str) -> None:
+        from alembic import command
+
         command.downgrade(self._config(connection), revision)
 
     def _config(self, connection: Connection | None = None) -> Config:
+        from alembic.config import Config
+
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(self.scripts).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
@@ -50,6 +63,8 @@ class Migrations:
 
 async def migrate(url: str, migrations: Migrations) -> None:
     """Brings the database at `url` to the newest revision. Raises UnsuitableDatabase."""
+    from infra.db.queue_schema import apply_queue_schema
+
     engine = create_async_engine(asyncpg_url(url))
     try:
         async with engine.connect() as connection:
@@ -60,8 +75,9 @@ async def migrate(url: str, migrations: Migrations) -> None:
                 await connection.execute(text("create extension if not exists vector"))
                 await apply_queue_schema(connection)
                 await connection.commit()
-                await connection.run_sync(migrations.upgrade)
-                await connection.commit()
+                if await current_revision(connection) != migrations.head:
+                    await connection.run_sync(migrations.upgrade)
+                    await connection.commit()
             finally:
                 await connection.rollback()
                 await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
@@ -89,4 +105,7 @@ async def check_server(connection: AsyncConnection) -> None:
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
-    return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    if await connection.scalar(text("select to_regclass('alembic_version')")) is None:
+        return None
+    revision: str | None = await connection.scalar(text("select version_num from alembic_version"))
+    return revision

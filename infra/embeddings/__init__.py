@@ -10,20 +10,26 @@ from collections.abc import Callable
 import httpx2
 
 from constants.models import EmbedderSpec
-from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 from infra.embeddings.provider import ProviderEmbedder
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
+
+# The SDKs are imported with the first embedder that needs them: openai takes half a second, voyageai one and a half and
+# 70 MB, which an installation without keys need not spend.
 
 
-def voyage(spec: EmbedderSpec, access: Access, _http: httpx2.AsyncClient) -> ProviderEmbedder:
-    """Imported when it is used: the SDK takes a second and a half and 70 MB, which an installation without a Voyage key
-    need not spend."""
+def openai_compatible(spec: EmbedderSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ProviderEmbedder:
+    from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
+
+    return OpenAICompatibleEmbedder(spec, access, http)
+
+
+def voyage_contextual(spec: EmbedderSpec, access: ProviderEndpoint, _http: httpx2.AsyncClient) -> ProviderEmbedder:
     from infra.embeddings.voyage import VoyageContextualEmbedder
 
     return VoyageContextualEmbedder(spec, access)
 
 
-EMBEDDERS: dict[str, Callable[[EmbedderSpec, Access, httpx2.AsyncClient], ProviderEmbedder]] = {
-    "openai": OpenAICompatibleEmbedder,
-    "voyage_contextual": voyage,
+EMBEDDERS: dict[str, Callable[[EmbedderSpec, ProviderEndpoint, httpx2.AsyncClient], ProviderEmbedder]] = {
+    "openai": openai_compatible,
+    "voyage_contextual": voyage_contextual,
 }

@@ -12,7 +12,7 @@ from constants.models import EmbedderSpec
 from infra.embeddings.answers import checked_vectors, embedding_usage
 from infra.embeddings.batching import request_batches, single_units
 from infra.llm.openai_compatible import typed
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer
 from infra.providers.usage import reported_tokens
 from services.arrays import FloatArray
@@ -23,7 +23,7 @@ from utils.tokens import estimate_tokens, truncate_to_tokens
 
 
 class OpenAICompatibleEmbedder:
-    def __init__(self, spec: EmbedderSpec, access: Access, http: httpx2.AsyncClient) -> None:
+    def __init__(self, spec: EmbedderSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> None:
         self.space = EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
         self.spec = spec
         self.max_tokens = spec.max_tokens - estimate_tokens(spec.query)

@@ -17,7 +17,7 @@ from constants.models import EmbedderSpec
 from infra.embeddings.answers import checked_vectors, embedding_usage
 from infra.embeddings.batching import window_units
 from infra.limiter import note_limits
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, unreachable
 from infra.providers.http import LARGEST_ANSWER_BYTES
 from infra.providers.usage import reported_tokens
@@ -74,7 +74,7 @@ def session() -> aiohttp.ClientSession:
 
 
 class VoyageContextualEmbedder:
-    def __init__(self, spec: EmbedderSpec, access: Access) -> None:
+    def __init__(self, spec: EmbedderSpec, access: ProviderEndpoint) -> None:
         self.space = EmbeddingSpace(spec.provider, spec.model, spec.dimensions)
         self.spec = spec
         self.max_tokens = spec.window

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -40,7 +40,7 @@ def serve(host: str = _LOOPBACK, port: int = 0, *, announce: Callable[[str], Non
 class RunningFakeProvider:
     """A fake provider under way at `url`, and what can be asked of it and told to it."""
 
-    def __init__(self, url: str, client: httpx.Client) -> None:
+    def __init__(self, url: str, client: httpx2.Client) -> None:
         self.url = url
         self._client = client
 
@@ -87,7 +87,7 @@ def running_fake_provider(**options: Any) -> Iterator[RunningFakeProvider]:
         try:
             if not started.wait(_START_S):
                 raise RuntimeError(f"the fake provider did not start within {_START_S:.0f} s")
-            with httpx.Client(base_url=url, trust_env=False, timeout=_START_S) as client:
+            with httpx2.Client(base_url=url, trust_env=False, timeout=_START_S) as client:
                 yield RunningFakeProvider(url, client)
         finally:
             server.should_exit = True

@@ -7,10 +7,17 @@ from collections.abc import Callable
 import httpx2
 
 from constants.models import ChatSpec
-from infra.llm.openai_compatible import OpenAICompatibleChat
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from services.models.chat import ChatModel
 
-CHAT_MODELS: dict[str, Callable[[ChatSpec, Access, httpx2.AsyncClient], ChatModel]] = {
-    "openai": OpenAICompatibleChat,
+
+def openai_compatible(spec: ChatSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ChatModel:
+    # Imported with the first model that needs it: the SDK takes half a second.
+    from infra.llm.openai_compatible import OpenAICompatibleChat
+
+    return OpenAICompatibleChat(spec, access, http)
+
+
+CHAT_MODELS: dict[str, Callable[[ChatSpec, ProviderEndpoint, httpx2.AsyncClient], ChatModel]] = {
+    "openai": openai_compatible,
 }

@@ -13,7 +13,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from constants.models import ChatSpec
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, told_by, unreachable
 from infra.providers.usage import reported_tokens
 from services.cost.usage import Usage
@@ -41,7 +41,7 @@ _refused: dict[str, set[str]] = {}
 
 
 class OpenAICompatibleChat:
-    def __init__(self, spec: ChatSpec, access: Access, http: httpx2.AsyncClient) -> None:
+    def __init__(self, spec: ChatSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> None:
         self.provider = spec.provider
         self.model = spec.model
         self.concurrency = spec.concurrency

@@ -1,5 +1,5 @@
-"""What the providers' errors mean, whichever SDK they come from. No message of a provider's is passed on unread: some
-repeat the key that they refuse."""
+"""What the providers' errors mean, whichever SDK they come from. Messages of providers are cleaned before they are
+passed on: some repeat the key that was rejected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OUT_OF_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_excee
 def failure(
     provider: str, model: str, status: int, body: Any, headers: Mapping[str, str], key: str = ""
 ) -> ProviderError:
-    """The typed error of an answer that is none."""
+    """The typed error for a failed response."""
     code, message = told_by(body)
     details: dict[str, Any] = {"provider": provider, "model": model, "status": status}
     if code:
@@ -50,17 +50,13 @@ def failure(
     if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
         return ContextTooLong(**details)
     if status in (408, 409, 425) or status >= 500:
-        text = (
-            f"{provider} still answers with HTTP {status} after all retries; a job that is retried goes on from here."
-        )
+        text = f"{provider} still responds with HTTP {status} after all retries. Retrying the job continues from here."
         return ProviderError(text, retry_after_s=retry_after(headers), **details)
     return ProviderRefused(**details)
 
 
 def bad_answer(provider: str, model: str, what: str) -> ProviderBadAnswer:
-    return ProviderBadAnswer(
-        f"{provider} answered something that is not an answer: {what}.", provider=provider, model=model
-    )
+    return ProviderBadAnswer(f"{provider} sent an invalid response: {what}.", provider=provider, model=model)
 
 
 def unreachable(provider: str, model: str, what: str) -> ProviderError:

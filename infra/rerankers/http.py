@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from constants.models import RerankerSpec
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from infra.providers.failures import bad_answer, failure, unreachable
 from services.cost.usage import Usage
 from services.models.reranking import Reranked
@@ -21,7 +21,7 @@ class HttpReranker:
 
     path = "/rerank"
 
-    def __init__(self, spec: RerankerSpec, access: Access, http: httpx2.AsyncClient) -> None:
+    def __init__(self, spec: RerankerSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> None:
         self.spec = spec
         self._url = access.rerank_url.rstrip("/") + self.path
         self._key = access.key

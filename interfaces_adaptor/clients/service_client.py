@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 
@@ -38,11 +38,11 @@ class ServiceClient:
         api_key: str | None = None,
         *,
         timeout_s: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # Proxies of the environment have no business between a machine and its own service.
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=base_url, headers=headers, timeout=timeout_s, transport=transport, trust_env=False
         )
         self.base_url = base_url
@@ -97,7 +97,7 @@ class ServiceClient:
                     if event["event"] == "error":
                         raise ServiceError(response.status_code, told["code"], told["message"], told["details"])
                     yield event["event"], told
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise ServiceUnreachable(f"{self.base_url} does not answer ({type(error).__name__}).") from error
 
     def rebuild(self, dataset_id: str, **options: Any) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class ServiceClient:
     def alive(self) -> bool:
         try:
             return self._http.get("/healthz", timeout=2.0).status_code == 200
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return False
 
     def _pages(self, path: str, **options: Any) -> Iterator[dict[str, Any]]:
@@ -179,7 +179,7 @@ class ServiceClient:
         """Raises ServiceError, ServiceUnreachable."""
         try:
             response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise ServiceUnreachable(f"{self.base_url} does not answer ({type(error).__name__}).") from error
         if response.is_success:
             answer: dict[str, Any] = response.json()["data"]
@@ -187,7 +187,7 @@ class ServiceClient:
         raise service_error(response)
 
 
-def service_error(response: httpx.Response) -> ServiceError:
+def service_error(response: httpx2.Response) -> ServiceError:
     try:
         found = response.json()["error"]
     except (ValueError, KeyError, TypeError):

@@ -1,31 +1,27 @@
-"""Questions answered in words: as one JSON document, or as a stream of events while the answer is written.
+"""Answers to questions: as one JSON document, or as a stream of events while the answer is written.
 
-Events, in this order: `retrieval` (what the answer is written from), then `delta` (text) and `citation` (a statement
-that is complete, with its citations) as they come, `usage`, and `done` (the whole answer). Instead of the rest one
-`error` can come at any point.
+Events, in this order: `retrieval` (the sources), then `delta` (text) and `citation` (a complete statement with its
+citations) as they come, `usage`, and `done` (the whole answer). An `error` can end the stream at any point.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from starlette.responses import Response
 
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.fields import checked_dataset_id
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.retrieval import checked_query, filters_from
 from interfaces_adaptor.http.schemas.answer import AnswerBody, AnswerOut, FoundOut, StatementOut, WholeAnswerOut
-from interfaces_adaptor.http.schemas.envelope import Answer
-from interfaces_adaptor.http.streaming import NDJSON, SSE, EventStream, HungUp, Relay, unless_hung_up, wanted_type
+from interfaces_adaptor.http.schemas.envelope import Envelope
+from interfaces_adaptor.http.streaming import NDJSON, SSE, NamedEvent, stream_of, unless_hung_up, wanted_type
 from services.cost.budget import Budget
-from services.errors import RaptorError
 from services.retrieval.answer import (
     Answered,
     Cited,
@@ -36,18 +32,12 @@ from services.retrieval.answer import (
 )
 from services.retrieval.retrieve import Query
 
-logger = logging.getLogger(__name__)
-
 router = APIRouter(prefix="/v1", tags=["retrieval"])
-
-NamedEvent = tuple[str, Mapping[str, Any]]
-# Nobody reads it: what the log shows for a client that went away.
-CLIENT_CLOSED_REQUEST = 499
 
 
 @router.post(
     "/answer",
-    response_model=Answer[WholeAnswerOut],
+    response_model=Envelope[WholeAnswerOut],
     responses={200: {"content": {SSE: {"schema": {"type": "string"}}, NDJSON: {"schema": {"type": "string"}}}}},
     summary="Answer a question with citations",
 )
@@ -63,12 +53,9 @@ async def answer(
     question = question_of(request, body, x_dataset_id)
     kind = wanted_type(accept)
     events = services.answerer.answer(tenant, question)
-    try:
-        if kind in (SSE, NDJSON):
-            return await stream_of(request, named(events, began), kind)
-        return Answer(data=await unless_hung_up(request.receive, whole(events, began)))
-    except HungUp:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    if kind in (SSE, NDJSON):
+        return await stream_of(request, named(events, began), kind)
+    return Envelope(data=await unless_hung_up(request.receive, whole(events, began)))
 
 
 def question_of(request: Request, body: AnswerBody, x_dataset_id: str | None) -> Question:
@@ -89,25 +76,6 @@ def question_of(request: Request, body: AnswerBody, x_dataset_id: str | None) ->
         max_output_tokens=body.max_output_tokens,
         budget=Budget(max_cost=body.max_cost, max_calls=body.max_calls),
     )
-
-
-async def stream_of(request: Request, events: AsyncGenerator[NamedEvent, None], kind: str) -> Response:
-    """Begins when something was found, so that a question that cannot be answered is an error with its own status."""
-    relay = Relay(events)
-    try:
-        first = await unless_hung_up(request.receive, relay.next())
-    except BaseException:
-        await relay.close()
-        raise
-    assert first is not None
-    return EventStream(relay, first, kind, failed)
-
-
-def failed(error: Exception) -> NamedEvent:
-    told = error if isinstance(error, RaptorError) else RaptorError()
-    if told is not error:
-        logger.error("an answer met a defect", exc_info=error)
-    return "error", told.as_json()
 
 
 async def named(events: AsyncGenerator[Event, None], began: float) -> AsyncGenerator[NamedEvent, None]:

@@ -1,4 +1,4 @@
-"""What work will cost, and what it did cost."""
+"""Estimated cost and recorded usage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, Tena
 from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
 from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.estimate import EstimateBody, EstimateOut
 from interfaces_adaptor.http.schemas.usage import UsageItem, UsageOut, UsagePage
 from services.cost.estimate import EstimateRequest
@@ -25,13 +25,14 @@ router = APIRouter(prefix="/v1", tags=["costs"])
 
 @router.post(
     "/datasets/{dataset_id}/estimate",
-    response_model=Answer[EstimateOut],
-    summary="What an ingest or a rebuild would cost; nothing is spent",
+    response_model=Envelope[EstimateOut],
+    summary="Estimate the cost of an ingest or a rebuild; nothing is spent",
 )
 async def estimate(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: EstimateBody | None = None
 ) -> Any:
-    """The dataset need not exist. Chunks are counted, the tree above them is expected; what is known is free."""
+    """The dataset need not exist. Chunks are counted exactly, the tree above them is predicted; stored results cost
+    nothing."""
     body = body or EstimateBody()
     limits: IngestLimits = request.app.state.ingest_limits
     chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine)
@@ -55,10 +56,10 @@ async def estimate(
         build_tree=body.build_tree,
         keys=keys_of(request, body),
     )
-    return Answer(data=EstimateOut.of(dataset_id, await services.estimator.estimate(tenant, asked)))
+    return Envelope(data=EstimateOut.of(dataset_id, await services.estimator.estimate(tenant, asked)))
 
 
-@router.get("/usage", response_model=Answer[UsagePage], summary="What was used and what it cost")
+@router.get("/usage", response_model=Envelope[UsagePage], summary="Usage of models, and its cost")
 async def usage(
     services: ServicesOf,
     tenant: TenantOf,
@@ -70,17 +71,17 @@ async def usage(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
-    """The tenant's own; `total` is that of all groups, on this page or not. It outlives the datasets and jobs that it
-    names."""
+    """Of the caller's tenant. `total` covers all groups, also those on other pages. Figures outlive their dataset and
+    job."""
     if since is not None and until is not None and since > until:
-        raise InvalidRequest("`since` has to be a day before `until`, or the same.", field="since")
+        raise InvalidRequest("`since` must not be later than `until`.", field="since")
     wanted = UsageFilter(dataset_id, job_id.hex if job_id is not None else None, since, until)
     after = position_of(cursor, str)
     async with services.open_storage(tenant, snapshot=True) as work:
         found = await work.grouped_usage(wanted, group_by, after, limit)
         total = await work.total_usage(wanted)
     last = [found[-1].key] if len(found) == limit else None
-    return Answer(
+    return Envelope(
         data=UsagePage(
             group_by=group_by,
             since=since,

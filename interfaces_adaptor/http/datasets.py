@@ -10,51 +10,52 @@ from fastapi import APIRouter, Query, Request
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
-from interfaces_adaptor.http.schemas.trees import LevelOut, LiveTree, NodeDetailOut, NodeOut, TreePage
+from interfaces_adaptor.http.schemas.trees import LiveTree, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
 from services.cost.budget import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
 
-@router.get("/datasets", response_model=Answer[Page[DatasetOut]])
+@router.get("/datasets", response_model=Envelope[Page[DatasetOut]])
 async def list_datasets(services: ServicesOf, tenant: TenantOf, limit: Limit = 100, cursor: Cursor = None) -> Any:
     after = position_of(cursor, str)
     async with services.open_storage(tenant, snapshot=True) as work:
         found = await work.list_datasets(after, limit)
     last = [found[-1].dataset_id] if len(found) == limit else None
-    return Answer(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[DatasetOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
 
 
-@router.get("/datasets/{dataset_id}", response_model=Answer[DatasetOut])
+@router.get("/datasets/{dataset_id}", response_model=Envelope[DatasetOut])
 async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_storage(tenant, snapshot=True) as work:
-        return Answer(data=DatasetOut.of(await work.describe_dataset(dataset_id)))
+        return Envelope(data=DatasetOut.of(await work.describe_dataset(dataset_id)))
 
 
-@router.delete("/datasets/{dataset_id}", response_model=Answer[JobStarted], summary="Erase a dataset")
+@router.delete(
+    "/datasets/{dataset_id}", response_model=Envelope[JobStarted], summary="Delete a dataset and everything in it"
+)
 async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     await services.lifecycle.delete_dataset(tenant, dataset_id)
-    return Answer(data=JobStarted(job_id=None, dataset_id=dataset_id))
+    return Envelope(data=JobStarted(job_id=None, dataset_id=dataset_id))
 
 
 @router.post(
     "/datasets/{dataset_id}/rebuild",
     status_code=202,
-    response_model=Answer[RebuildStarted],
-    summary="Build the tree anew",
+    response_model=Envelope[RebuildStarted],
+    summary="Rebuild the tree",
 )
 async def rebuild(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None
 ) -> Any:
-    """Begins at once. A tree whose documents and parameters have not changed stays as it is: the job then ends
-    without a single call."""
+    """Starts at once. If neither documents nor parameters have changed, the tree stays and no model is called."""
     body = body or RebuildBody()
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     begun = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
-    return Answer(
+    return Envelope(
         code=202, data=RebuildStarted(job_id=begun.job_id, dataset_id=dataset_id, warnings=list(begun.warnings))
     )
 
@@ -62,27 +63,27 @@ async def rebuild(
 @router.post(
     "/datasets/{dataset_id}/retry-nodes",
     status_code=202,
-    response_model=Answer[JobStarted],
-    summary="Mend summaries that were written without their model",
+    response_model=Envelope[JobStarted],
+    summary="Rewrite summaries that were written without their model",
 )
 async def retry_nodes(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RetryNodesBody | None = None
 ) -> Any:
-    """A summary that its model could not write is made of sentences of its sources, and says so in `meta.reason`. The
-    job has the tree's model write just those, and anew what stands above them; the tree keeps its shape, and readers
-    see it mended all at once. The job's `result` tells how many were `mended` and how many are still `degraded`."""
+    """A summary that its model could not write consists of sentences from its sources, marked in `meta.reason`. The job
+    has the tree's model write these summaries, and rewrite those above them. The tree keeps its shape, and all changes
+    become visible at once. The job's `result` counts the `mended` summaries and those still `degraded`."""
     body = body or RetryNodesBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     job_id = await services.lifecycle.retry_nodes(tenant, dataset_id, keys_of(request, body), budget)
-    return Answer(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
+    return Envelope(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 
 
-@router.get("/datasets/{dataset_id}/tree", response_model=Answer[TreePage], summary="The live tree by levels")
+@router.get("/datasets/{dataset_id}/tree", response_model=Envelope[TreePage], summary="The live tree, level by level")
 async def read_tree(
     dataset_id: str,
     services: ServicesOf,
     tenant: TenantOf,
-    level: Annotated[int | None, Query(ge=0, le=64, description="Only this level; 0 are the leaves.")] = None,
+    level: Annotated[int | None, Query(ge=0, le=64, description="Only this level; 0 is the leaves.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
@@ -93,19 +94,19 @@ async def read_tree(
         found = await work.list_nodes(tree.tree_id, after, limit, level=level)
     stats = tree.stats.get("levels", {})
     last = [found[-1].level, found[-1].position] if len(found) == limit else None
-    return Answer(
+    return Envelope(
         data=TreePage(
             **LiveTree.of(tree).model_dump(),
             dataset_id=dataset_id,
-            levels=[LevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
+            levels=[TreeLevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
             items=[NodeOut.of(node) for node in found],
             next_cursor=cursor_after(last),
         )
     )
 
 
-@router.get("/nodes/{node_id}", response_model=Answer[NodeDetailOut])
+@router.get("/nodes/{node_id}", response_model=Envelope[NodeDetailOut])
 async def read_node(node_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """A node of a live tree with its parents, its children and the passages that it was written from."""
+    """A node of a live tree with its parents, its children and the passages it was written from."""
     async with services.open_storage(tenant, snapshot=True) as work:
-        return Answer(data=NodeDetailOut.of(await work.describe_node(node_id)))
+        return Envelope(data=NodeDetailOut.of(await work.describe_node(node_id)))

@@ -43,14 +43,14 @@ def services_of(request: Request) -> Services:
 
 
 def tenant_of(request: Request) -> TenantId:
-    """Set by the gate (`interfaces_adaptor/http/gate.py`) before any endpoint runs."""
+    """Set by `interfaces_adaptor/http/access.py` before any endpoint runs."""
     return cast(TenantId, request.state.tenant)
 
 
 ServicesOf = Annotated[Services, Depends(services_of)]
 TenantOf = Annotated[TenantId, Depends(tenant_of)]
-Limit = Annotated[int, Query(ge=1, le=500, description="Items a page.")]
-Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items per page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")]
 
 
 def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:
@@ -64,7 +64,7 @@ def position_of(cursor: str | None, *parts: Callable[[Any], Any]) -> Any:
             raise ValueError("another list's cursor")
         return tuple(readable(part(value)) for part, value in zip(parts, position, strict=True))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise InvalidRequest("This cursor is none of ours: take `next_cursor` as it was given.") from error
+        raise InvalidRequest("Invalid cursor: pass `next_cursor` of the page before, unchanged.") from error
 
 
 def readable(value: Any) -> Any:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
 from interfaces_adaptor.http.schemas.documents import DocumentOut, DocumentWithText, VersionOut
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted
 from interfaces_adaptor.http.schemas.trees import ChunkOut
 from services.errors import DocumentNotFound
@@ -18,11 +18,12 @@ from services.errors import DocumentNotFound
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 WhichDataset = Annotated[
-    str | None, Query(description="Which dataset's document, where several hold one of this id.", max_length=200)
+    str | None,
+    Query(description="The document's dataset; needed if several have a document with this id.", max_length=200),
 ]
 
 
-@router.get("", response_model=Answer[Page[DocumentOut]])
+@router.get("", response_model=Envelope[Page[DocumentOut]])
 async def list_documents(
     services: ServicesOf, tenant: TenantOf, dataset_id: str, limit: Limit = 100, cursor: Cursor = None
 ) -> Any:
@@ -32,31 +33,31 @@ async def list_documents(
         found = await work.list_documents(dataset_id, after, limit)
     end = found[-1].document if len(found) == limit else None
     last = [end.created_at, end.doc_id] if end is not None else None
-    return Answer(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[DocumentOut.of(entry) for entry in found], next_cursor=cursor_after(last)))
 
 
-@router.get("/{doc_id}", response_model=Answer[DocumentWithText])
+@router.get("/{doc_id}", response_model=Envelope[DocumentWithText])
 async def read_document(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id)
-    return Answer(data=DocumentWithText.of(entry, text=entry.text))
+    return Envelope(data=DocumentWithText.of(entry, text=entry.text))
 
 
-@router.get("/{doc_id}/versions", response_model=Answer[Page[VersionOut]])
+@router.get("/{doc_id}/versions", response_model=Envelope[Page[VersionOut]])
 async def list_versions(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None) -> Any:
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id)
         versions = await work.list_versions(entry.document.dataset_id, doc_id)
-    return Answer(data=Page(items=[VersionOut.of(version) for version in versions]))
+    return Envelope(data=Page(items=[VersionOut.of(version) for version in versions]))
 
 
-@router.get("/{doc_id}/chunks", response_model=Answer[Page[ChunkOut]])
+@router.get("/{doc_id}/chunks", response_model=Envelope[Page[ChunkOut]])
 async def list_chunks(
     doc_id: str,
     services: ServicesOf,
     tenant: TenantOf,
     dataset_id: WhichDataset = None,
-    version_id: Annotated[UUID | None, Query(description="Another version than the newest.")] = None,
+    version_id: Annotated[UUID | None, Query(description="A version other than the newest.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
@@ -69,21 +70,23 @@ async def list_chunks(
             raise DocumentNotFound("The document has no such version.", doc_id=doc_id)
         found = await work.list_chunks(chosen, after, limit)
     last = [found[-1].idx] if len(found) == limit else None
-    return Answer(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[ChunkOut.of(chunk) for chunk in found], next_cursor=cursor_after(last)))
 
 
-@router.delete("/{doc_id}", response_model=Answer[JobStarted], summary="Delete a document")
+@router.delete("/{doc_id}", response_model=Envelope[JobStarted], summary="Delete a document")
 async def delete_document(
     doc_id: str,
     services: ServicesOf,
     tenant: TenantOf,
     dataset_id: WhichDataset = None,
-    hard: Annotated[bool, Query(description="Erase text, chunks, vectors and the summaries made from them.")] = False,
+    hard: Annotated[
+        bool, Query(description="Erase the text, chunks, vectors and the summaries made from them.")
+    ] = False,
 ) -> Any:
-    """The document, and every summary that its text went into, are gone from retrieval when this answers; the job
-    makes the tree anew. What was deleted without `hard` can still be erased with it."""
+    """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
+    rebuilds the tree. A document deleted without `hard` can still be erased with it."""
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
     job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
-    return Answer(data=JobStarted(job_id=job_id, dataset_id=found_in))
+    return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))

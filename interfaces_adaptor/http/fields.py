@@ -1,5 +1,5 @@
-"""Checks of what clients send as strings: everything that a database or another reader could stumble over is refused
-here, with the name of the field."""
+"""Checks of strings that clients send: what a database or another reader could not handle is refused here, with the
+name of the field."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def checked_text(name: str, value: str, longest: int) -> str:
     if len(value) > longest:
         raise InvalidRequest(f"`{name}` is too long: at most {longest} characters.", field=name)
     if UNPRINTABLE.search(value):
-        raise InvalidRequest(f"`{name}` holds control characters.", field=name)
+        raise InvalidRequest(f"`{name}` contains control characters.", field=name)
     return value
 
 
@@ -37,7 +37,7 @@ def checked_dataset_id(field: str | None, alias: str | None, header: str | None)
         raise DatasetIdConflict
     if len(given[0]) > 200 or UNFIT_FOR_IDS.search(given[0]) or given[0] in (".", ".."):
         raise InvalidRequest(
-            "`dataset_id` has 1 to 200 characters, none of them a space, a control character or one of / \\ ? # %.",
+            "`dataset_id` must have 1 to 200 characters, without spaces, control characters and / \\ ? # %.",
             field="dataset_id",
         )
     return given[0]
@@ -46,7 +46,7 @@ def checked_dataset_id(field: str | None, alias: str | None, header: str | None)
 def checked_doc_id(value: str | None) -> str | None:
     """Raises InvalidRequest."""
     if value and not DOC_ID.match(value):
-        raise InvalidRequest("`doc_id` is made of 1 to 200 of A-Z a-z 0-9 . _ : -", field="doc_id")
+        raise InvalidRequest("`doc_id` must consist of 1 to 200 of the characters A-Z a-z 0-9 . _ : -", field="doc_id")
     return value or None
 
 
@@ -54,7 +54,7 @@ def checked_file_name(value: str | None) -> str:
     """Raises UnsupportedFileType for what is no Markdown file by its name, InvalidRequest for what is no name."""
     name = checked_text("file name", value or "", 255)
     if "/" in name or "\\" in name:
-        raise InvalidRequest("The file's name must not hold / or \\; use `source` for its path.", field="file")
+        raise InvalidRequest("The file name must not contain / or \\; use `source` for a path.", field="file")
     if not name.lower().endswith((".md", ".markdown")):
         raise UnsupportedFileType(file_name=name)
     return name
@@ -63,7 +63,7 @@ def checked_file_name(value: str | None) -> str:
 def checked_tags(values: list[str]) -> tuple[str, ...]:
     """Raises InvalidRequest."""
     if len(values) > 64:
-        raise InvalidRequest("At most 64 tags.", field="tags")
+        raise InvalidRequest("At most 64 tags are allowed.", field="tags")
     tags = [checked_text("tags", value.strip(), 100) for value in values]
     return tuple(dict.fromkeys(tag for tag in tags if tag))
 
@@ -94,12 +94,12 @@ def checked_meta(meta: Any) -> dict[str, Any]:
     if len(text.encode("utf-8", "surrogatepass")) > META_BYTES or nesting_of(text) > META_DEPTH:
         raise InvalidExtraMeta(reason="too large or too deep")
     if "\\u0000" in text or re.search(r"[\ud800-\udfff]", text):
-        raise InvalidExtraMeta(reason="a string holds a NUL or half of a surrogate pair")
+        raise InvalidExtraMeta(reason="a string contains a NUL or half of a surrogate pair")
     return meta
 
 
 def nesting_of(text: str) -> int:
-    """How deep brackets nest, those within strings not counted; without recursion, which deep input would end."""
+    """How deeply brackets nest outside of strings. Not recursive: deep input must not exhaust the stack."""
     depth = deepest = 0
     for bracket in re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
         depth += 1 if bracket in "[{" else -1
@@ -114,18 +114,18 @@ def refuse(constant: str) -> Any:
 def finite(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"{number[:20]} is too large a number")
+        raise ValueError(f"the number {number[:20]} is too large")
     return value
 
 
 def within_64_bits(number: str) -> int:
     if len(number) > 20 or not -(2**63) <= int(number) < 2**64:
-        raise ValueError(f"{number[:20]}… is too large a number")
+        raise ValueError(f"the number {number[:20]}… is too large")
     return int(number)
 
 
 def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
+        raise ValueError("a key appears twice")
     return found

@@ -1,4 +1,4 @@
-"""Documents come in: the upload that waits for its tree, and the same work asked for without waiting."""
+"""Uploads: the one that waits for its tree, and the same without waiting."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from interfaces_adaptor.http.fields import (
     parsed_meta,
 )
 from interfaces_adaptor.http.keys import keys_of, no_empty_keys
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services.cost.budget import Budget, Keys
 from services.domain import ChunkingParams, Refine, TenantId
-from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType
+from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
 from services.ingest.upload import Accepted, Upload
 from services.jobs.job import TERMINAL, Job
 
@@ -49,12 +49,13 @@ class IngestLimits:
 
 
 class JobFailed(RaptorError):
-    """A waited-for job has failed: its error is the answer's."""
+    """The job that the request waited for has failed; its error is the answer."""
 
     def __init__(self, job: Job) -> None:
         error = dict(job.error or {})
         super().__init__(error.get("message"), **(error.get("details") or {}), job_id=job.job_id.hex)
-        self.code = error.get("code", "internal_error")  # type: ignore[misc]
+        self.code = error.get("code", RaptorError.code)  # type: ignore[misc]
+        self.status = status_of(self.code)  # type: ignore[misc]
 
 
 def only_multipart(request: Request) -> None:
@@ -64,10 +65,10 @@ def only_multipart(request: Request) -> None:
 
 @router.post(
     "/v1/document/ingest-markdown",
-    response_model=Answer[Ingested],
+    response_model=Envelope[Ingested],
     dependencies=[Depends(only_multipart), Depends(no_empty_keys)],
-    responses={202: {"model": Answer[Ingested]}},
-    summary="Upload Markdown; answers when it is in a live tree",
+    responses={202: {"model": Envelope[Ingested]}},
+    summary="Upload Markdown and wait until it is in a live tree",
 )
 async def ingest_markdown(
     request: Request,
@@ -89,14 +90,14 @@ async def ingest_markdown(
             response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
             if prefer:
                 response.headers["Preference-Applied"] = prefer
-    return Answer(code=response.status_code or 200, data=Ingested.of(accepted, job))
+    return Envelope(code=response.status_code or 200, data=Ingested.of(accepted, job))
 
 
 @router.post(
     "/v1/documents",
     status_code=202,
-    response_model=Answer[DocumentAccepted],
-    summary="Add a document without waiting: multipart as above, or JSON",
+    response_model=Envelope[DocumentAccepted],
+    summary="Add a document without waiting, as multipart or JSON",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -121,7 +122,7 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     accepted = await services.ingestor.ingest(tenant, upload)
-    return Answer(code=202, data=DocumentAccepted.of(accepted))
+    return Envelope(code=202, data=DocumentAccepted.of(accepted))
 
 
 async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
@@ -166,14 +167,14 @@ def data_of(text: str, limit: int) -> bytes:
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        raise InvalidRequest("`text` holds half of a surrogate pair.", field="text") from None
+        raise InvalidRequest("`text` contains half of a surrogate pair.", field="text") from None
     if len(data) > limit:
         raise FileTooLarge(limit=limit)
     return data
 
 
 def form_from(fields: FormData) -> IngestForm:
-    """The form of a request whose type was not known before it was read."""
+    """The form of a request whose content type decides how it is read."""
     values: dict[str, Any] = {name: value for name, value in fields.multi_items() if name != "tags"}
     try:
         return IngestForm.model_validate(values | {"tags": fields.getlist("tags")})
@@ -193,7 +194,7 @@ def media_type_of(request: Request) -> str:
 
 
 async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
-    """The file's bytes, of which there were never more than the limit in memory. Raises FileTooLarge."""
+    """The file's bytes; no more than the limit is read into memory. Raises FileTooLarge."""
     data = await file.read(limit + 1)
     if len(data) > limit:
         raise FileTooLarge(limit=limit)
@@ -206,12 +207,12 @@ def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None, ref
     size = default.size if size is None else size
     overlap = min(default.overlap, size // 4) if overlap is None else overlap
     if overlap >= size:
-        raise InvalidRequest("`chunk_overlap` has to be smaller than `chunk_size`.", field="chunk_overlap")
+        raise InvalidRequest("`chunk_overlap` must be smaller than `chunk_size`.", field="chunk_overlap")
     return ChunkingParams(default.chunker, size, overlap, refine or default.refine)
 
 
 def wait_of(prefer: str | None, longest_s: float) -> float:
-    """Seconds to wait for the job: what `Prefer` says, at most what the service allows."""
+    """Seconds to wait for the job: as `Prefer` says, within the service's limit."""
     if prefer is None:
         return longest_s
     if "respond-async" in prefer.lower():
@@ -221,7 +222,7 @@ def wait_of(prefer: str | None, longest_s: float) -> float:
 
 
 async def finished(services: Services, tenant: TenantId, accepted: Accepted, wait_s: float) -> Job | None:
-    """The job once it has succeeded; None if the time is over first. Raises JobFailed. The job goes on either way:
+    """The job once it has succeeded; None if the time is over first. Raises JobFailed. The job continues either way:
     a client that hangs up loses nothing."""
     assert accepted.job_id is not None
     deadline = time.monotonic() + wait_s

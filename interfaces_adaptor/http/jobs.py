@@ -1,30 +1,41 @@
-"""Jobs: looked at, followed, cancelled, tried again."""
+"""Jobs: list, read, follow, cancel, retry."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
 
-from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.dependencies import (
+    Cursor,
+    Limit,
+    Services,
+    ServicesOf,
+    TenantOf,
+    cursor_after,
+    position_of,
+)
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.envelope import Answer, Page
+from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobOut, JobStarted, RetryBody
+from interfaces_adaptor.http.streaming import NDJSON, SSE, EventStream, NamedEvent, stream_of, wanted_type
 from services.cost.budget import Budget
-from services.jobs.job import TERMINAL, Job
+from services.domain import TenantId
+from services.jobs.job import TERMINAL
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 POLL_S = 0.25
+RETRY_MS = 3000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
-@router.get("", response_model=Answer[Page[JobOut]], summary="Jobs, newest first")
+@router.get("", response_model=Envelope[Page[JobOut]], summary="Jobs, newest first")
 async def list_jobs(
     services: ServicesOf,
     tenant: TenantOf,
@@ -37,61 +48,67 @@ async def list_jobs(
     async with services.open_storage(tenant, snapshot=True) as work:
         found = await work.list_jobs(after, limit, status=status, dataset_id=dataset_id)
     last = [found[-1].created_at, found[-1].job_id] if len(found) == limit else None
-    return Answer(data=Page(items=[JobOut.of(job) for job in found], next_cursor=cursor_after(last)))
+    return Envelope(data=Page(items=[JobOut.of(job) for job in found], next_cursor=cursor_after(last)))
 
 
-@router.get("/{job_id}", response_model=Answer[JobOut])
+@router.get("/{job_id}", response_model=Envelope[JobOut])
 async def read_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_storage(tenant) as work:
-        return Answer(data=JobOut.of(await work.get_job(job_id)))
+        return Envelope(data=JobOut.of(await work.get_job(job_id)))
 
 
-async def existing_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Job:
-    """Looked up before the stream begins, so that a job that is not there is a 404 and not a broken stream."""
-    async with services.open_storage(tenant) as work:
-        return await work.get_job(job_id)
-
-
-@router.get("/{job_id}/events", response_class=EventSourceResponse, summary="A job's progress as it happens")
+@router.get(
+    "/{job_id}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses={200: {"content": {SSE: {"schema": {"type": "string"}}, NDJSON: {"schema": {"type": "string"}}}}},
+    summary="A job's progress as it happens",
+)
 async def follow_job(
-    services: ServicesOf, tenant: TenantOf, job: Annotated[Job, Depends(existing_job)]
-) -> AsyncIterator[ServerSentEvent]:
-    """`progress` whenever something changed; at the end one `done` or one `error`. Each event carries the job."""
-    number = 0
+    request: Request,
+    job_id: UUID,
+    services: ServicesOf,
+    tenant: TenantOf,
+    accept: Annotated[str, Header(description="text/event-stream (default) or application/x-ndjson")] = "",
+) -> Response:
+    """`progress` after every change, and at the end one `done` or one `error`. Each event carries the job."""
+    kind = NDJSON if wanted_type(accept) == NDJSON else SSE
+    return await stream_of(request, progress_of(services, tenant, job_id), kind, retry_ms=RETRY_MS)
+
+
+async def progress_of(services: Services, tenant: TenantId, job_id: UUID) -> AsyncGenerator[NamedEvent, None]:
     shown: dict[str, Any] | None = None
     while True:
+        async with services.open_storage(tenant) as work:
+            job = await work.get_job(job_id)
         state = JobOut.of(job).model_dump(mode="json")
         if job.status in TERMINAL:
-            yield ServerSentEvent(
-                data=state, event="done" if job.status == "succeeded" else "error", id=str(number), retry=3000
-            )
+            yield "done" if job.status == "succeeded" else "error", state
             return
         if state != shown:
-            yield ServerSentEvent(data=state, event="progress", id=str(number), retry=3000)
-            number, shown = number + 1, state
+            yield "progress", state
+            shown = state
         await asyncio.sleep(POLL_S)
-        async with services.open_storage(tenant) as work:
-            job = await work.get_job(job.job_id)
 
 
-@router.post("/{job_id}/cancel", status_code=202, response_model=Answer[JobOut])
+@router.post("/{job_id}/cancel", status_code=202, response_model=Envelope[JobOut])
 async def cancel_job(job_id: UUID, services: ServicesOf, tenant: TenantOf) -> Any:
-    """What the job finished is kept. Cancelling one that has ended changes nothing."""
+    """Finished work is kept. Cancelling a job that has ended changes nothing."""
     await services.lifecycle.cancel_job(tenant, job_id)
     async with services.open_storage(tenant) as work:
-        return Answer(code=202, data=JobOut.of(await work.get_job(job_id)))
+        return Envelope(code=202, data=JobOut.of(await work.get_job(job_id)))
 
 
-@router.post("/{job_id}/retry", status_code=202, response_model=Answer[JobStarted])
+@router.post("/{job_id}/retry", status_code=202, response_model=Envelope[JobStarted])
 async def retry_job(
     request: Request, job_id: UUID, services: ServicesOf, tenant: TenantOf, body: RetryBody | None = None
 ) -> Any:
-    """Goes on where a failed or cancelled job stopped; `job_id` in the answer is the job that does. One that used up
-    its budget needs a larger one. The tree of one that wrote nodes without their model is mended.
-    Provider keys that were brought for it are gone: bring them again."""
+    """Continues where a failed or cancelled job stopped; `job_id` in the response is the job that continues. A job that
+    used up its budget needs a larger one. If the job wrote summaries without their model, they are rewritten.
+    Provider keys sent with the first request are no longer stored: send them again."""
     body = body or RetryBody()
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)
     async with services.open_storage(tenant) as work:
         job = await work.get_job(again)
-    return Answer(code=202, data=JobStarted(job_id=again, dataset_id=job.dataset_id))
+    return Envelope(code=202, data=JobStarted(job_id=again, dataset_id=job.dataset_id))

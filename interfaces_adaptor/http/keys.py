@@ -1,4 +1,4 @@
-"""Provider keys that a request brings, as form fields, JSON fields or headers."""
+"""Provider keys that a request carries, as form fields, JSON fields or headers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADDRESS = re.compile(r"url|base|endpoint")
 
 
 class ByokFields(BaseModel):
-    """Keys that are brought: used for this request's work alone, never stored in the clear, never shown."""
+    """The caller's own provider keys: used only for this request's work, never stored unencrypted, never shown."""
 
     byok_openai_api_key: SecretStr | None = None
     byok_azure_openai: SecretStr | None = None
@@ -41,15 +41,15 @@ class ByokFields(BaseModel):
 
 
 def keys_of(request: Request, body: ByokFields | None = None) -> Keys:
-    """Raises InvalidRequest for an empty key, one with other than printable ASCII, two for one provider, or a header
-    that brings none that is known: the work would go on somebody else's. BaseUrlNotAllowed for an address."""
+    """Raises InvalidRequest for an empty key, one that is not printable ASCII, two for one provider, or an unknown key
+    header: otherwise the work would run on somebody else's key. BaseUrlNotAllowed for an address."""
     given: dict[str, str] = {}
     for header in request.headers:
         if header.startswith("x-byok-") and header not in HEADERS:
             if ADDRESS.search(header):
                 raise BaseUrlNotAllowed(field=header[:200])
             raise InvalidRequest(
-                f"No key is brought by the header {header[:100]}: take one of {', '.join(HEADERS)}.", field=header[:200]
+                f"Unknown key header {header[:100]}: use one of {', '.join(HEADERS)}.", field=header[:200]
             )
     for field, provider in FIELDS.items():
         secret = getattr(body, field) if body is not None else None
@@ -60,12 +60,12 @@ def keys_of(request: Request, body: ByokFields | None = None) -> Keys:
         if value is not None:
             value = checked(header, value)
             if given.setdefault(provider, value) != value:
-                raise InvalidRequest(f"The header {header} and its field bring different keys.", field=header)
+                raise InvalidRequest(f"The header {header} and its field contain different keys.", field=header)
     return Keys(given)
 
 
 async def no_empty_keys(request: Request) -> None:
-    """A form's empty fields count as not sent, and work would then go on somebody else's key. Raises InvalidRequest."""
+    """Empty form fields count as not sent; the work would then run on another key. Raises InvalidRequest."""
     for name, value in (await request.form()).items():
         if name in FIELDS and isinstance(value, str):
             checked(name, value)
@@ -75,13 +75,15 @@ def checked(name: str, value: str) -> str:
     """The message never repeats the key."""
     value = value.strip(" \t")
     if not value:
-        raise InvalidRequest(f"`{name}` is empty: send the key, or leave it out to use the service's own.", field=name)
+        raise InvalidRequest(
+            f"`{name}` is empty: send a key, or leave the field out to use the service's own.", field=name
+        )
     if len(value) > LONGEST_KEY:
-        raise InvalidRequest(f"`{name}` is no key: it has more than {LONGEST_KEY:,} characters.", field=name)
+        raise InvalidRequest(f"`{name}` is not a key: it has more than {LONGEST_KEY:,} characters.", field=name)
     if not KEY.match(value):
         raise InvalidRequest(
-            f"`{name}` is no key: it holds a space, a line break, a control character or one that is not ASCII. Copy"
-            " the key once more, without what stands around it.",
+            f"`{name}` is not a key: it contains a space, a line break, a control character or a non-ASCII character."
+            " Copy only the key itself.",
             field=name,
         )
     return value

@@ -1,4 +1,4 @@
-"""Questions."""
+"""Retrieval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
 from interfaces_adaptor.http.fields import META_BYTES, checked_dataset_id
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.envelope import Answer
+from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
 from services.errors import InvalidRequest
 from services.retrieval.hits import Filters
@@ -20,7 +20,9 @@ from services.retrieval.retrieve import Query
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 
 
-@router.post("/retrieve", response_model=Answer[RetrievedOut], summary="Find what answers a question")
+@router.post(
+    "/retrieve", response_model=Envelope[RetrievedOut], summary="Find passages and summaries that answer a question"
+)
 async def retrieve(
     request: Request,
     services: ServicesOf,
@@ -49,7 +51,7 @@ async def retrieve(
             keys=keys_of(request, body),
         ),
     )
-    return Answer(
+    return Envelope(
         data=RetrievedOut(
             results=[HitOut.of(hit) for hit in found.hits],
             tree_id=found.tree_id,
@@ -65,12 +67,12 @@ async def retrieve(
 def checked_query(query: str) -> str:
     """Raises InvalidRequest."""
     if not query.strip():
-        raise InvalidRequest("`query` holds nothing but white space.", field="query")
+        raise InvalidRequest("`query` contains only white space.", field="query")
     return checked_string("query", query)
 
 
 def filters_from(body: FiltersBody) -> Filters:
-    """Raises InvalidRequest for a filter that is none."""
+    """Raises InvalidRequest for an unknown filter."""
     return Filters(
         doc_id=strings("filters.doc_id", body.doc_id),
         source=strings("filters.source", body.source),
@@ -91,12 +93,12 @@ def meta_filters(extra: dict[str, Any]) -> dict[str, Any]:
         kind, _, path = name.partition(".")
         if kind != "meta" or not all(path.split(".")):
             raise InvalidRequest(
-                f"There is no filter {name[:100]!r}: use doc_id, source, tags, level or meta.<key>.", field="filters"
+                f"Unknown filter {name[:100]!r}: use doc_id, source, tags, level or meta.<key>.", field="filters"
             )
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, str | int | float | bool) or len(str(one)) > META_BYTES:
                 raise InvalidRequest(
-                    f"The filter {name[:100]!r} compares with a string, a number, true or false, or a list of those.",
+                    f"The filter {name[:100]!r} takes a string, a number, true or false, or a list of these.",
                     field="filters",
                 )
             checked_string("filters", str(one))
@@ -105,7 +107,7 @@ def meta_filters(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_string(name: str, value: str) -> str:
-    """Raises InvalidRequest for what the database cannot hold, and therefore cannot be in it."""
+    """Raises InvalidRequest for characters that the database cannot store."""
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidRequest(f"`{name}` holds a NUL or half of a surrogate pair.", field=name)
+        raise InvalidRequest(f"`{name}` contains a NUL or half of a surrogate pair.", field=name)
     return value

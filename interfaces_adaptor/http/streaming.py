@@ -1,17 +1,24 @@
-"""Answers that come in parts: who produces them goes at its own speed, who reads them at theirs, and a client that
-hangs up ends the work."""
+"""Event streams, as SSE or NDJSON: the producer does not wait for a slow reader, and a client that hangs up ends the
+work.
+
+FastAPI's own SSE serves endpoints that are generators. Ours choose the form by `Accept`, answer with an error's status
+when nothing can be streamed, and close on readers that take nothing; only FastAPI's encoder is used.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from services.errors import RaptorError
 
 logger = logging.getLogger(__name__)
 
@@ -19,31 +26,38 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SSE, NDJSON, JSON = "text/event-stream", "application/x-ndjson", "application/json"
-# Nothing to send for so long: a comment, so that proxies keep the connection and a dead one is noticed.
+# After so long without an event a comment is sent: proxies keep the connection, and a dead one is noticed.
 QUIET_S = 15.0
-# A reader that takes nothing for so long has its connection closed. The work is not held up by it in any case.
+# A reader that takes nothing for so long loses its connection.
 SEND_S = 30.0
 
-Encode = Callable[[str, Mapping[str, Any]], bytes]
+NamedEvent = tuple[str, Mapping[str, Any]]
 
 
 class HungUp(Exception):
-    """The client is gone; nobody reads an answer."""
+    """The client has closed the connection."""
 
 
-def as_sse(event: str, data: Mapping[str, Any]) -> bytes:
-    return format_sse_event(event=event, data_str=json.dumps(data, ensure_ascii=False))
+def as_sse(event: str, data: Mapping[str, Any], number: int | None = None, retry_ms: int | None = None) -> bytes:
+    identity = None if number is None else str(number)
+    return format_sse_event(event=event, data_str=json.dumps(data, ensure_ascii=False), id=identity, retry=retry_ms)
 
 
 def as_ndjson(event: str, data: Mapping[str, Any]) -> bytes:
     return json.dumps({"event": event, "data": data}, ensure_ascii=False).encode() + b"\n"
 
 
-ENCODINGS: dict[str, Encode] = {SSE: as_sse, NDJSON: as_ndjson}
+def failed(error: Exception) -> NamedEvent:
+    """The last event of a stream whose producer raised."""
+    told = error if isinstance(error, RaptorError) else RaptorError()
+    if told is not error:
+        logger.error("a stream failed unexpectedly", exc_info=error)
+    return "error", told.as_json()
 
 
 def wanted_type(accept: str) -> str:
     """Of JSON and the two streams the one that `Accept` prefers; JSON where it names none of them."""
+    # Three exact types need no library, and no installed one negotiates: of wildcards JSON is the answer anyway.
     best, best_quality = JSON, 0.0
     for entry in accept.lower().split(","):
         kind, *parameters = (part.strip() for part in entry.split(";"))
@@ -78,8 +92,8 @@ async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, Result]) ->
 
 
 class Relay(Generic[Item]):
-    """Runs a producer in a task of its own. What it has produced waits here: all of an answer fits into memory, and a
-    provider's connection and the place in its limits are not held by a slow reader."""
+    """Runs a producer in a task of its own and queues its items: a slow reader does not hold a provider's connection or
+    a place in its limits. A whole answer fits into memory."""
 
     def __init__(self, source: AsyncGenerator[Item, None]) -> None:
         self._items: asyncio.Queue[Item | None] = asyncio.Queue()
@@ -107,16 +121,34 @@ class Relay(Generic[Item]):
         await asyncio.gather(self._task, return_exceptions=True)
 
 
+async def stream_of(
+    request: Request, events: AsyncGenerator[NamedEvent, None], media_type: str, *, retry_ms: int | None = None
+) -> Response:
+    """Begins with the first event, so that a request that cannot be served is an error with its own status. Raises
+    HungUp, and what the producer raises before that event."""
+    relay = Relay(events)
+    try:
+        first = await unless_hung_up(request.receive, relay.next())
+    except BaseException:
+        await relay.close()
+        raise
+    assert first is not None
+    return EventStream(relay, first, media_type, retry_ms=retry_ms)
+
+
 class EventStream(Response):
-    """Named events out of a relay, as SSE or NDJSON. `failed` turns what the producer raises into a last event."""
+    """Named events from a relay, as SSE or NDJSON; an exception of the producer becomes a last event `error`. With
+    `retry_ms` SSE events are numbered, and browsers reconnect after that time."""
+
+    media_type = SSE
 
     def __init__(
         self,
-        relay: Relay[tuple[str, Mapping[str, Any]]],
-        first: tuple[str, Mapping[str, Any]],
+        relay: Relay[NamedEvent],
+        first: NamedEvent,
         media_type: str,
-        failed: Callable[[Exception], tuple[str, Mapping[str, Any]]],
         *,
+        retry_ms: int | None = None,
         quiet_s: float = QUIET_S,
         send_s: float = SEND_S,
     ) -> None:
@@ -124,8 +156,8 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._relay = relay
         self._first = first
-        self._encode = ENCODINGS[media_type]
-        self._failed = failed
+        self._retry_ms = retry_ms
+        self._sent = 0
         self._quiet_s = quiet_s
         self._send_s = send_s
 
@@ -134,16 +166,23 @@ class EventStream(Response):
         try:
             async with asyncio.timeout(self._send_s):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await self._send(send, self._encode(*self._first))
+            await self._send(send, self._encoded(self._first))
             await self._send_rest(send, gone)
         except TimeoutError:
-            logger.info("a stream is ended: its reader takes nothing")
+            logger.info("a stream was closed: its reader takes nothing")
         finally:
             gone.cancel()
             await self._relay.close()
 
+    def _encoded(self, event: NamedEvent) -> bytes:
+        if self.media_type == NDJSON:
+            return as_ndjson(*event)
+        number = None if self._retry_ms is None else self._sent
+        self._sent += 1
+        return as_sse(*event, number, self._retry_ms)
+
     async def _send_rest(self, send: Send, gone: asyncio.Task[None]) -> None:
-        coming: asyncio.Task[tuple[str, Mapping[str, Any]] | None] | None = None
+        coming: asyncio.Task[NamedEvent | None] | None = None
         try:
             while True:
                 coming = coming or asyncio.create_task(self._relay.next())
@@ -157,10 +196,10 @@ class EventStream(Response):
                 if (error := done.exception()) is not None:
                     if not isinstance(error, Exception):
                         raise error
-                    await self._send(send, self._encode(*self._failed(error)), last=True)
+                    await self._send(send, self._encoded(failed(error)), last=True)
                     return
                 event = done.result()
-                await self._send(send, self._encode(*event) if event is not None else b"", last=event is None)
+                await self._send(send, self._encoded(event) if event is not None else b"", last=event is None)
                 if event is None:
                     return
         finally:

@@ -18,18 +18,21 @@ class InvalidVector(RaptorError, ValueError):
     """A vector is not finite or has no direction (norm zero): embed its text again, or leave it out."""
 
     code = "invalid_vector"
+    status = 502
 
 
 class InvalidGrouping(RaptorError, ValueError):
     """The parameters or the nodes of a level do not make sense; the message says which."""
 
     code = "invalid_grouping"
+    status = 422
 
 
 class LevelTooLarge(RaptorError, ValueError):
     """The level has more nodes than are grouped at once: split the dataset."""
 
     code = "level_too_large"
+    status = 422
 
 
 @dataclass(frozen=True, slots=True)

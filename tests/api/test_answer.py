@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import text
 
@@ -49,7 +49,7 @@ async def streamed(api: ApiClient, headers: dict[str, str], **body: Any) -> list
     return events_of(response)
 
 
-def events_of(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+def events_of(response: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
     if response.headers["content-type"].startswith(NDJSON["Accept"]):
         lines = [json.loads(line) for line in response.text.split("\n") if line]
         return [(line["event"], line["data"]) for line in lines]
@@ -258,7 +258,7 @@ class TestWithAModel:
         self, api: ApiClient, provider: RunningFakeProvider, container: Container
     ) -> None:
         await library(api)
-        async with listening(container) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with listening(container) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
             for headers, kind in ((SSE, "hang_midway"), (SSE, "hang"), ({}, "hang_midway"), ({}, "hang")):
                 provider.reset()
                 provider.faults({"kind": kind, "endpoint": "chat"})
@@ -289,7 +289,7 @@ class TestWithAModel:
                 assert (await reader.read(1)) == b"H"
             await until(lambda: provider.stats()["calls"] == 8 and provider.stats()["in_flight"] == 0)
             await until_closed(container)
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
                 async with asyncio.timeout(10):
                     other = await http.post("/v1/answer", json={"dataset_id": "ds", "query": QUESTION})
             assert other.status_code == 200

@@ -63,6 +63,7 @@ async def test_a_job_tells_what_it_took(api: ApiClient) -> None:
 async def test_events_follow_a_job_to_its_end(api: ApiClient) -> None:
     sent = await api.submit(handbook())
     events: list[tuple[str, dict[str, Any]]] = []
+    numbers: list[str] = []
     async with api.http.stream("GET", f"/v1/jobs/{sent['job_id']}/events") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         name = ""
@@ -71,10 +72,13 @@ async def test_events_follow_a_job_to_its_end(api: ApiClient) -> None:
                 name = line.removeprefix("event:").strip()
             elif line.startswith("data:"):
                 events.append((name, json.loads(line.removeprefix("data:"))))
+            elif line.startswith("id:"):
+                numbers.append(line.removeprefix("id:").strip())
     assert [name for name, _ in events[:-1]] == ["progress"] * (len(events) - 1)
     assert events[-1][0] == "done"
     assert events[-1][1]["status"] == "succeeded"
     assert len(events) > 1
+    assert numbers == [str(number) for number in range(len(events))]
 
 
 async def test_a_queued_job_is_cancelled_at_once_and_can_be_taken_up_again(

@@ -15,7 +15,7 @@ from infra.embeddings.provider import ProviderEmbedder
 from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
-from infra.providers.access import Access
+from infra.providers.access import ProviderEndpoint
 from infra.rerankers import RERANKERS
 from services.cost.usage import Usage
 from services.errors import ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
@@ -51,19 +51,19 @@ def embedder(
     request: pytest.FixtureRequest, provider: RunningFakeProvider, http: httpx2.AsyncClient
 ) -> ProviderEmbedder:
     spec = EmbedderSpec("one", "any-model", request.param, dimensions=256, send_dimensions=True, window=8_000)
-    return EMBEDDERS[request.param](spec, Access(f"{provider.url}/v1", KEY), http)
+    return EMBEDDERS[request.param](spec, ProviderEndpoint(f"{provider.url}/v1", KEY), http)
 
 
 @pytest.fixture(params=[*CHAT_MODELS])
 def chat(request: pytest.FixtureRequest, provider: RunningFakeProvider, http: httpx2.AsyncClient) -> ChatModel:
-    return CHAT_MODELS[request.param](ChatSpec("one", "any-model"), Access(f"{provider.url}/v1", KEY), http)
+    return CHAT_MODELS[request.param](ChatSpec("one", "any-model"), ProviderEndpoint(f"{provider.url}/v1", KEY), http)
 
 
 @pytest.fixture(params=["extractive", *CHAT_MODELS])
 def summarizer(request: pytest.FixtureRequest, provider: RunningFakeProvider, http: httpx2.AsyncClient) -> Summarizer:
     if request.param == "extractive":
         return ExtractiveSummarizer()
-    model = CHAT_MODELS[request.param](ChatSpec("one", "any-model"), Access(f"{provider.url}/v1", KEY), http)
+    model = CHAT_MODELS[request.param](ChatSpec("one", "any-model"), ProviderEndpoint(f"{provider.url}/v1", KEY), http)
     return ChatSummarizer(model, fallback=None)
 
 
@@ -213,7 +213,7 @@ async def test_a_reranker_scores_each_text_in_the_order_given(
     reranker_kind: str, provider: RunningFakeProvider, http: httpx2.AsyncClient
 ) -> None:
     spec = RerankerSpec("one", "any-model", reranker_kind)  # type: ignore[arg-type]
-    access = Access(f"{provider.url}/v1", KEY, f"{provider.url}/v1")
+    access = ProviderEndpoint(f"{provider.url}/v1", KEY, f"{provider.url}/v1")
     reranker = RERANKERS[reranker_kind](spec, access, http)
     ranked = await reranker.send("why does bread rise", TEXTS)
     assert len(ranked.scores) == 3

@@ -63,7 +63,7 @@ def test_costs_are_told_before_and_after(tmp_path: Path) -> None:
         assert used.returncode == 0, used.stderr
         assert "0.0000" in used.stdout
         purged = run(tmp_path, "purge", "--days", "0")
-        assert "0 stored answers removed." in purged.stdout
+        assert "0 stored results removed." in purged.stdout
 
 
 def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate(tmp_path: Path) -> None:

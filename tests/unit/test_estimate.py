@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from constants.models import Price, load_models
+from constants.models import Price
+from infra.model_registry import load_models
 from services.clustering import GROUPERS, GroupingParams
 from services.cost.budget import Terms
 from services.cost.expected_tree import Leaves, expected_levels, line_of

@@ -20,6 +20,7 @@ from interfaces_adaptor.http.streaming import (
     unless_hung_up,
     wanted_type,
 )
+from services.errors import BudgetExceeded, RaptorError
 
 Event = tuple[str, Mapping[str, Any]]
 
@@ -91,11 +92,11 @@ class Source:
             self.ended = True
 
 
-async def streamed(source: Source, client: Client, media_type: str = NDJSON, **options: float) -> None:
+async def streamed(source: Source, client: Client, media_type: str = NDJSON, **options: Any) -> None:
     relay = Relay(source.events())
     first = await relay.next()
     assert first is not None
-    stream = EventStream(relay, first, media_type, lambda error: ("error", {"told": str(error)}), **options)
+    stream = EventStream(relay, first, media_type, **options)
     async with asyncio.timeout(5):
         await stream({}, client.receive, client.send)
     assert source.ended
@@ -109,8 +110,22 @@ async def test_all_events_come_and_the_stream_ends() -> None:
 
 async def test_a_failure_is_the_last_event() -> None:
     client = Client()
-    await streamed(Source(0, error=ValueError("broken")), client)
-    assert client.bodies[1:] == [as_ndjson("error", {"told": "broken"})]
+    refused = BudgetExceeded(limit=1)
+    await streamed(Source(0, error=refused), client)
+    assert client.bodies[1:] == [as_ndjson("error", refused.as_json())]
+
+
+async def test_an_unexpected_failure_is_told_without_its_insides() -> None:
+    client = Client()
+    await streamed(Source(0, error=ValueError("secret")), client)
+    assert client.bodies[1:] == [as_ndjson("error", RaptorError().as_json())]
+
+
+async def test_numbered_events_say_when_to_reconnect() -> None:
+    client = Client()
+    await streamed(Source(0, 0), client, SSE, retry_ms=3000)
+    assert client.bodies == [as_sse("delta", {"n": number}, number, 3000) for number in range(2)] + [b""]
+    assert b"id: 1\nretry: 3000\n" in client.bodies[1]
 
 
 async def test_silence_is_filled_so_that_the_connection_stays() -> None:

@@ -1,4 +1,4 @@
-"""Questions that are answered in words, and the answers."""
+"""Requests for answers, and the answers."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ from services.tree.nodes import NodeKind
 
 
 class AnswerBody(ByokFields):
-    """`top_k`, `max_tokens` and `filters` bound what the answer is written from, as they do for retrieval;
-    `max_output_tokens` bounds the answer, `max_cost` (US dollars) and `max_calls` what it may cost."""
+    """`top_k`, `max_tokens` and `filters` limit the sources, as in retrieval; `max_output_tokens` limits the length of
+    the answer, `max_cost` (US dollars) and `max_calls` its cost."""
 
     model_config = ConfigDict(extra="forbid")
 
     dataset_id: str | None = None
     database_id: str | None = None
     query: str = Field(min_length=1, max_length=8_000)
-    mode: Mode | None = Field(None, description="As for retrieval; its default if left out.")
+    mode: Mode | None = Field(None, description="As in retrieval, with the same default.")
     top_k: int = Field(10, ge=1, le=100)
     max_tokens: int = Field(6_000, ge=1, le=1_000_000)
     filters: FiltersBody = FiltersBody()
     hybrid: bool = True
     reranker: str | None = Field(None, min_length=1, max_length=200)
-    llm: str | None = Field(None, min_length=1, max_length=200, description="A name of the model registry.")
+    llm: str | None = Field(
+        None, min_length=1, max_length=200, description="A chat model of the registry, or provider/model."
+    )
     max_output_tokens: int = Field(1_024, ge=16, le=32_000)
     max_cost: float | None = None
     max_calls: int | None = None
 
 
 class SourceOut(HitOut):
-    """A hit with the number that the answer cites it by."""
+    """A hit with the number by which the answer cites it."""
 
     number: int
 
@@ -67,7 +69,7 @@ class SpanOut(BaseModel):
 
 
 class CitationOut(BaseModel):
-    """`resolved` is false for a number that no source has."""
+    """`resolved` is false if no source has this number."""
 
     number: int
     resolved: bool
@@ -88,9 +90,9 @@ class CitationOut(BaseModel):
 
 
 class StatementOut(BaseModel):
-    """A sentence of the answer: `answer[start:end]`, its markers included. `mark` is `unresolved` where it cites a
-    number that no source has, `uncited` where it cites none, else null. `unsupported` are numbers, names and URLs in it
-    that the cited sources do not have."""
+    """A sentence of the answer: `answer[start:end]`, with its citation markers. `mark` is `unresolved` if it cites a
+    number that no source has, `uncited` if it cites nothing, else null. `unsupported` lists numbers, names and URLs
+    that do not occur in the cited sources."""
 
     index: int
     start: int
@@ -114,7 +116,7 @@ class StatementOut(BaseModel):
 
 
 class FoundOut(BaseModel):
-    """What the answer is written from; `note` says so where the model that was named is retired."""
+    """What the answer is based on; `note` says if the requested model is retired."""
 
     sources: list[SourceOut]
     tree_id: str | None
@@ -134,8 +136,8 @@ class FoundOut(BaseModel):
 
 
 class AnswerOut(BaseModel):
-    """`found` is false where the dataset does not answer the question. `kind` is `extractive` for an answer made of
-    the sources' own sentences, without a model. `truncated`: the model's limit cut it."""
+    """`found` is false if the dataset does not answer the question. `kind` is `extractive` for an answer that consists
+    of sentences from the sources, without a model. `truncated`: the answer was cut off at the model's limit."""
 
     answer: str
     found: bool
@@ -155,7 +157,7 @@ class AnswerOut(BaseModel):
 
 
 class WholeAnswerOut(AnswerOut):
-    """The answer with what it was written from and what it cost."""
+    """The answer with its sources and its cost."""
 
     sources: list[SourceOut]
     tree_id: str | None

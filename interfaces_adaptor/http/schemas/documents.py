@@ -1,4 +1,4 @@
-"""Documents, versions, chunks and datasets as they are shown."""
+"""Documents, versions and datasets in responses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DocumentOut(BaseModel):
 
 
 class DocumentWithText(DocumentOut):
-    """`text` is what all offsets of the document's served version point into, in characters."""
+    """All offsets of the served version are character offsets into `text`."""
 
     text: str
 
@@ -93,7 +93,7 @@ class VersionOut(BaseModel):
 
 
 class Staleness(BaseModel):
-    """How far the tree is behind: changes that no tree holds yet, and served documents that are outside of it."""
+    """How far the tree lags behind: changes not yet in a tree, and served documents outside it."""
 
     stale: bool
     changes: int

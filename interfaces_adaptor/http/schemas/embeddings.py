@@ -1,4 +1,4 @@
-"""Embeddings as OpenAI's API shapes them."""
+"""Embeddings in the format of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class EmbeddingsBody(ByokFields):
-    """OpenAI's request. `input_type` is an addition: a query is embedded otherwise than a document by some models."""
+    """OpenAI's request. `input_type` is an addition: some models embed queries and documents differently."""
 
     model_config = ConfigDict(extra="forbid")
 
     input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_INPUTS)]
-    model: str | None = Field(None, max_length=200, description="`provider/model`; the configured one if left out.")
+    model: str | None = Field(None, max_length=200, description="`provider/model`; by default the configured one.")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, le=65_536)
-    user: str | None = Field(None, max_length=1_000, description="Taken, and not used.")
+    user: str | None = Field(None, max_length=1_000, description="Accepted and ignored.")
     input_type: Literal["document", "query"] = "document"
 
 
@@ -41,8 +41,8 @@ class EmbeddingsUsage(BaseModel):
 
 
 class EmbeddingsOut(BaseModel):
-    """`truncated` inputs were longer than the model reads, and were cut; `warnings` say so where the model that was
-    named is retired."""
+    """`truncated` counts inputs that were too long for the model and were cut; `warnings` say if the requested model is
+    retired."""
 
     object: Literal["list"] = "list"
     data: list[EmbeddingOut]

@@ -1,4 +1,4 @@
-"""The shapes that every answer shares."""
+"""The shapes that all responses share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Item = TypeVar("Item")
 Hex = Annotated[UUID, PlainSerializer(lambda value: value.hex, return_type=str)]
 
 
-class Answer(BaseModel, Generic[Data]):
-    """Every answer about a single thing; `code` is the HTTP status."""
+class Envelope(BaseModel, Generic[Data]):
+    """A successful response; `code` is the HTTP status."""
 
     code: int = 200
     data: Data
@@ -32,13 +32,13 @@ class ErrorBody(BaseModel):
     details: dict[str, Any] = {}
 
 
-class ErrorAnswer(BaseModel):
-    """Every error."""
+class ErrorEnvelope(BaseModel):
+    """An error response."""
 
     error: ErrorBody
 
 
 class Strict(BaseModel):
-    """A request's body: a misspelt field is an error, not a silent default."""
+    """A body whose misspelt fields are errors, not silent defaults."""
 
     model_config = ConfigDict(extra="forbid")

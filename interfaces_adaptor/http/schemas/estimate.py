@@ -1,4 +1,4 @@
-"""Estimates: what would be ingested or rebuilt, and what that will take."""
+"""Estimates: what would be ingested or rebuilt, and what that would cost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.domain import Refine
 
 
 class DocumentText(Strict):
-    """A document as it would be ingested. One with the `doc_id`, `source` or file name of a stored one would take its
-    place, and is free where it is unchanged."""
+    """A document as it would be ingested. It replaces a stored one with the same `doc_id`, `source` or file name, and
+    costs nothing if unchanged."""
 
     text: str
     doc_id: str | None = None
@@ -23,7 +23,7 @@ class DocumentText(Strict):
 
 
 class EstimateBody(ByokFields):
-    """`documents` that would be ingested; left out, a rebuild of what the dataset holds. No key is needed."""
+    """`documents` to be ingested; without them, a rebuild of the dataset is estimated. No key is needed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class EstimateBody(ByokFields):
     refine: Refine | None = None
 
 
-class LevelOut(Strict):
+class EstimatedLevelOut(Strict):
     level: int
     summaries: int
     input_tokens: int
@@ -45,7 +45,7 @@ class LevelOut(Strict):
 
 
 class LineOut(Strict):
-    """`cost` in US dollars; null where the model's price is not known."""
+    """`cost` in US dollars; null if the model's price is unknown."""
 
     stage: Literal["refinement", "embed", "summary"]
     provider: str
@@ -58,7 +58,7 @@ class LineOut(Strict):
 
 
 class TotalOut(Strict):
-    """`cost` is null where a price is not known; `known_cost` is the sum of those that are."""
+    """`cost` is null if a price is unknown; `known_cost` is the sum of the known ones."""
 
     calls: int
     llm_calls: int
@@ -79,11 +79,11 @@ class EstimateOut(Strict):
     embedding_model: str
     summary_llm: str
     tree: Literal["built", "unchanged", "none"]
-    levels: list[LevelOut]
+    levels: list[EstimatedLevelOut]
     lines: list[LineOut]
     total: TotalOut
     unpriced: list[str]
-    warnings: list[str] = Field(description="Names of retired models, and which ones take their place.")
+    warnings: list[str] = Field(description="Retired models, and which ones replace them.")
 
     @classmethod
     def of(cls, dataset_id: str, estimate: Estimate) -> EstimateOut:
@@ -101,7 +101,7 @@ class EstimateOut(Strict):
             summary_llm=estimate.summary_llm,
             tree=estimate.tree,
             levels=[
-                LevelOut(
+                EstimatedLevelOut(
                     level=level.level,
                     summaries=level.summaries,
                     input_tokens=level.input_tokens,

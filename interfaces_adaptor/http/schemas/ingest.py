@@ -1,4 +1,4 @@
-"""What comes in."""
+"""Uploads and their responses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from services.ingest.upload import Accepted
 from services.jobs.job import Job
 
 REFINE = (
-    "Whether chunks are refined: `heuristic` leaves out page numbers, repeated headers and menus; `llm` also asks the"
-    " dataset's chat model what is noise and where topics begin; `auto` is `llm` where that model has a key, else"
+    "How chunks are refined: `heuristic` removes page numbers, repeated headers and menus; `llm` also asks the"
+    " dataset's chat model what is noise and where topics begin; `auto` means `llm` if that model has a key, else"
     " `off`."
 )
 
 
 class IngestForm(ByokFields):
-    """The form of an upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; the
-    budget bounds what the work may cost, in US dollars, tokens and calls."""
+    """An upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; `max_cost` (US
+    dollars), `max_tokens` and `max_calls` limit what the work may cost."""
 
-    # A misspelt limit or key would otherwise be none.
+    # A misspelt limit or key would otherwise be ignored.
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="Markdown, UTF-8: a name that ends in .md or .markdown.")
+    file: UploadFile = Field(description="Markdown in UTF-8; the name must end in .md or .markdown.")
     dataset_id: str | None = None
     database_id: str | None = None
     doc_id: str | None = None
@@ -65,7 +65,7 @@ class Ingested(BaseModel):
 
     @classmethod
     def of(cls, accepted: Accepted, job: Job | None) -> Ingested:
-        """`job` is the finished job of this upload; without one the upload is queued, or nothing was to do."""
+        """`job` is the finished job of this upload; without it the upload is queued, or there was nothing to do."""
         result: Mapping[str, Any] = job.result if job is not None else {}
         return cls(
             doc_id=accepted.doc_id,

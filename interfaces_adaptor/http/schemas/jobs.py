@@ -64,13 +64,13 @@ class JobStarted(BaseModel):
 
 
 class RebuildStarted(JobStarted):
-    """`warnings` say so where the model that was named is retired, and which one takes its place."""
+    """`warnings` name a requested model that is retired, and the one that replaces it."""
 
     warnings: list[str] = Field(default_factory=list)
 
 
 class RetryNodesBody(ByokFields):
-    """The budget bounds what the mending may cost, in US dollars, tokens and calls."""
+    """Limits of the job in US dollars, tokens and calls."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,7 +80,7 @@ class RetryNodesBody(ByokFields):
 
 
 class RebuildBody(ByokFields):
-    """`tree` changes parameters of the tree, for this build and those after it; the budget bounds what it may cost."""
+    """`tree` changes parameters of the tree for this and later builds; `max_…` limit what this build may cost."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -94,7 +94,7 @@ class RebuildBody(ByokFields):
 
 
 class RetryBody(ByokFields):
-    """Limits that take the place of the job's own; what the job used before counts. Keys have to be brought anew."""
+    """New limits for the job; what it has used before counts. Provider keys have to be sent again."""
 
     model_config = ConfigDict(extra="forbid")
 

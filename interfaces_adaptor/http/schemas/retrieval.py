@@ -1,4 +1,4 @@
-"""Questions and what is found."""
+"""Retrieval requests and results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Level = Annotated[int, Field(ge=0, le=64)]
 
 
 class FiltersBody(BaseModel):
-    """Any value of a list matches; `meta.<key>` compares with the documents' `extra_meta`."""
+    """A list matches any of its values; `meta.<key>` compares with the documents' `extra_meta`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -83,7 +83,7 @@ class EvidenceOut(BaseModel):
 
 
 class HitOut(BaseModel):
-    """`path` leads from the parent to the root. `evidence` is there where `expand` asked for it."""
+    """`path` leads from the parent to the root. `evidence` is filled if the request sets `expand`."""
 
     node_id: Hex
     kind: NodeKind

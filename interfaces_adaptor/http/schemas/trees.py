@@ -1,4 +1,4 @@
-"""Trees, nodes and passages as they are shown."""
+"""Trees, nodes and chunks in responses."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class NeighbourOut(BaseModel):
 
 
 class NodeDetailOut(BaseModel):
-    """A node with its neighbours, and `chunks`: the passages that its text was written from."""
+    """A node with its neighbours; `chunks` are the passages its text was written from."""
 
     dataset_id: str
     tree_id: str | None
@@ -155,16 +155,16 @@ class NodeDetailOut(BaseModel):
         )
 
 
-class LevelOut(BaseModel):
+class TreeLevelOut(BaseModel):
     level: int
     nodes: int
     stats: dict[str, Any]
 
 
 class TreePage(LiveTree):
-    """The live tree: its levels from the root down, and a page of its nodes in that order."""
+    """The live tree: its levels from the root down, and one page of its nodes in that order."""
 
     dataset_id: str
-    levels: list[LevelOut]
+    levels: list[TreeLevelOut]
     items: list[NodeOut]
     next_cursor: str | None

@@ -1,4 +1,4 @@
-"""The ledger as it is shown."""
+"""Recorded usage in responses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.cost.usage import Usage
 
 
 class UsageOut(BaseModel):
-    """`cost` in US dollars, by the prices of the day of each call. `cached_tokens` are those of the input that the
-    provider had seen before; `cache_hits` are answers that were paid for earlier, and free."""
+    """`cost` in US dollars, at the prices on the day of each call. `cached_tokens` are input tokens that the provider
+    billed as cached; `cache_hits` are calls answered from stored results, at no cost."""
 
     calls: int
     input_tokens: int

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 
 from constants.prompts import SUMMARY, marked
 
-Asked = Callable[..., httpx.Response]
+Asked = Callable[..., httpx2.Response]
 
 PASSAGES = [
     "# The ship\n\nThe Brindle Tern has 4 masts. She was built in Riga in 1904. Nobody knows who drew her plans.",
@@ -35,7 +35,7 @@ def chat_body(user: str = "hello", system: str = "Be brief.", model: str = "any"
     return {"model": model, "messages": messages(system, user), **more}
 
 
-def said(answer: httpx.Response) -> str:
+def said(answer: httpx2.Response) -> str:
     return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])
 
 
@@ -53,5 +53,5 @@ def cosine(one: Any, other: Any) -> float:
     return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
 
 
-def vectors_of(answer: httpx.Response) -> list[list[float]]:
+def vectors_of(answer: httpx2.Response) -> list[list[float]]:
     return [item["embedding"] for item in answer.raise_for_status().json()["data"]]

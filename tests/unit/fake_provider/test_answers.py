@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from hypothesis import given, settings
@@ -199,5 +199,5 @@ def test_no_body_is_an_error_of_the_server(served: RunningFakeProvider, body: An
     sent = data.draw(st.just(body) | st.dictionaries(st.sampled_from(fields), st.just(body)))
     raw = json.dumps(sent).encode()
     for path in ("/v1/chat/completions", "/v1/embeddings", "/v1/contextualizedembeddings", "/v1/rerank"):
-        answer = httpx.post(served.url + path, content=raw, headers={"Authorization": "Bearer k"}, trust_env=False)
+        answer = httpx2.post(served.url + path, content=raw, headers={"Authorization": "Bearer k"}, trust_env=False)
         assert answer.status_code in (200, 400)

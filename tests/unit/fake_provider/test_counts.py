@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from infra.fake_provider import RunningFakeProvider, create_fake_provider
@@ -82,8 +82,8 @@ def test_only_so_many_calls_at_a_time() -> None:
 
 
 async def test_a_limited_key_is_told_when_to_come_back() -> None:
-    transport = httpx.ASGITransport(create_fake_provider(rpm=2))
-    async with httpx.AsyncClient(transport=transport, base_url="http://fake") as client:
+    transport = httpx2.ASGITransport(create_fake_provider(rpm=2))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://fake") as client:
         answers = [
             await client.post("/v1/chat/completions", json=chat_body(), headers={"Authorization": f"Bearer {key}"})
             for key in ("one", "one", "one", "other")

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -117,7 +117,7 @@ def test_a_rule_that_makes_no_sense_is_refused_with_what_would(
 
 
 def test_a_single_rule_needs_no_list(provider: RunningFakeProvider) -> None:
-    httpx.post(f"{provider.url}/_faults", json={"kind": "html"}, trust_env=False).raise_for_status()
+    httpx2.post(f"{provider.url}/_faults", json={"kind": "html"}, trust_env=False).raise_for_status()
     assert [rule["kind"] for rule in provider.programmed()] == ["html"]
 
 
@@ -187,14 +187,14 @@ def test_an_unsupported_parameter_is_refused_until_it_is_dropped(provider: Runni
 @pytest.mark.parametrize(
     ("rule", "error"),
     [
-        ({"kind": "refuse_connection"}, httpx.RemoteProtocolError),
-        ({"kind": "reset"}, httpx.ReadError),
-        ({"kind": "hang"}, httpx.ReadTimeout),
-        ({"kind": "hang", "seconds": 0.05}, httpx.RemoteProtocolError),
-        ({"kind": "hang_midway"}, httpx.ReadTimeout),
-        ({"kind": "hang_midway", "seconds": 0.05}, httpx.RemoteProtocolError),
-        ({"kind": "late_success", "seconds": 60}, httpx.ReadTimeout),
-        ({"kind": "slow"}, httpx.ReadTimeout),
+        ({"kind": "refuse_connection"}, httpx2.RemoteProtocolError),
+        ({"kind": "reset"}, httpx2.ReadError),
+        ({"kind": "hang"}, httpx2.ReadTimeout),
+        ({"kind": "hang", "seconds": 0.05}, httpx2.RemoteProtocolError),
+        ({"kind": "hang_midway"}, httpx2.ReadTimeout),
+        ({"kind": "hang_midway", "seconds": 0.05}, httpx2.RemoteProtocolError),
+        ({"kind": "late_success", "seconds": 60}, httpx2.ReadTimeout),
+        ({"kind": "slow"}, httpx2.ReadTimeout),
     ],
 )
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
@@ -203,7 +203,7 @@ def test_connections_break_in_each_way(
 ) -> None:
     provider.faults(rule)
     asked: dict[str, Any] = {"json": chat_body(**TEXTS), "headers": {"Authorization": "Bearer k"}}
-    with httpx.Client(base_url=provider.url, trust_env=False, timeout=0.3) as impatient:
+    with httpx2.Client(base_url=provider.url, trust_env=False, timeout=0.3) as impatient:
         with pytest.raises(error):
             impatient.post(path, **asked)
         assert impatient.post(path, **asked, timeout=30).is_success
@@ -256,17 +256,17 @@ def test_a_right_answer_can_have_the_wrong_type(provider: RunningFakeProvider, p
 
 
 def test_a_provider_that_hangs_does_not_keep_anyone_from_stopping_it() -> None:
-    with running_fake_provider() as provider, httpx.Client(base_url=provider.url, trust_env=False) as client:
+    with running_fake_provider() as provider, httpx2.Client(base_url=provider.url, trust_env=False) as client:
         provider.faults({"kind": "hang"})
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx2.ReadTimeout):
             client.post(CHAT, json=chat_body(), timeout=0.1)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(provider.url, trust_env=False)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(provider.url, trust_env=False)
 
 
 async def test_in_process_a_broken_connection_is_an_error_too() -> None:
-    transport = httpx.ASGITransport(create_fake_provider())
-    async with httpx.AsyncClient(transport=transport, base_url="http://fake") as client:
+    transport = httpx2.ASGITransport(create_fake_provider())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://fake") as client:
         await client.post("/_faults", json={"kind": "refuse_connection"})
         with pytest.raises(ConnectionResetError):
             await client.post(CHAT, json=chat_body(), headers={"Authorization": "Bearer k"})
@@ -418,7 +418,7 @@ def test_only_what_could_be_used_is_paid_for_twice(provider: RunningFakeProvider
 
 def test_what_was_never_answered_is_not_paid_for(provider: RunningFakeProvider, post: Asked) -> None:
     provider.faults({"kind": "refuse_connection"})
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         post(CHAT, chat_body())
     stats = provider.stats()
     assert (stats["calls"], stats["by_status"], stats["tokens"]["total"]) == (1, {"none": 1}, 0)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import voyageai
 
@@ -80,14 +80,14 @@ async def test_the_voyage_sdk_works_without_blocking_too(provider: RunningFakePr
 
 
 def test_the_command_says_where_it_listens_and_stops_clean() -> None:
-    program = "from app.cli.fake import fake_provider; fake_provider(port=0)"
+    program = "from app.cli.fake_provider import fake_provider; fake_provider(port=0)"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         assert run.stdout is not None
         said_lines = [run.stdout.readline() for _ in range(4)]
         (url,) = re.findall(r"RAPTOR_PROVIDER_BASE_URL_OVERRIDE=(\S+)", "".join(said_lines))
-        assert httpx.get(f"{url}/_stats", trust_env=False).json()["calls"] == 0
+        assert httpx2.get(f"{url}/_stats", trust_env=False).json()["calls"] == 0
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=30)
     assert (run.returncode, errors) == (0, "")

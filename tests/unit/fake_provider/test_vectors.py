@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 
@@ -78,8 +78,8 @@ def test_a_contextual_request_beyond_the_limits_is_told_what_is_too_much(post: A
 async def test_another_seed_is_another_space_with_the_same_neighbours() -> None:
     found = []
     for seed in (0, 7):
-        transport = httpx.ASGITransport(create_fake_provider(seed=seed))
-        async with httpx.AsyncClient(transport=transport, base_url="http://fake") as client:
+        transport = httpx2.ASGITransport(create_fake_provider(seed=seed))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://fake") as client:
             headers = {"Authorization": "Bearer k"}
             answer = await client.post("/v1/embeddings", json={"model": "m", "input": PASSAGES}, headers=headers)
             found.append(np.array(vectors_of(answer)))

@@ -1,7 +1,7 @@
-"""What every request passes before an endpoint sees it: its id, who asks, and whether that may come from there.
+"""Access to the API: who sends a request, and from where. Also the request's id, and the line in the log.
 
-While no API key exists the service is open to this computer alone. Two ways lead a website into it through its owner's
-browser: posting a form (no preflight protects from that), and a host name that is made to point to 127.0.0.1. Hence
+While no API key exists, only this computer may use the service. A website could still reach it through its visitor's
+browser, by posting a form (browsers send no preflight for that) or with a host name that resolves to 127.0.0.1. So
 unsafe methods from a foreign origin are refused, and so is every Host that is not this computer.
 """
 
@@ -16,14 +16,14 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from interfaces_adaptor.http.errors import STATUS, error_response
+from interfaces_adaptor.http.errors import response_to
 from services.access import ApiKeys
 from services.domain import DEFAULT_TENANT, TenantId
 from services.errors import FileTooLarge, Forbidden, RaptorError, Unauthenticated
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# Asked by machines that hold no key: process supervisors, load balancers, and the reader of the API's description.
+# Open to clients without a key: process supervisors, load balancers, and whoever reads the API's documentation.
 OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 HEADERS = {
@@ -36,8 +36,8 @@ HEADERS = {
 logger = structlog.get_logger("http")
 
 
-class Gate:
-    """Wraps the whole application, so that the answer to a defect carries the request's id too."""
+class AccessMiddleware:
+    """Wraps the whole application, so that even a 500 carries the request's id."""
 
     def __init__(
         self,
@@ -79,19 +79,18 @@ class Gate:
             try:
                 scope.setdefault("state", {})["tenant"] = await self._admit(scope, headers)
             except Exception as error:
-                # Out here no handler of the framework's catches anything.
+                # Outside the framework, whose exception handlers do not reach here.
                 told = error if isinstance(error, RaptorError) else RaptorError()
                 if told is not error:
-                    logger.error("the gate met a defect", exc_info=error)
-                response = error_response(told.code, told.message, told.details, STATUS[told.code])
-                await response(scope, receive, answer)
+                    logger.error("access check failed unexpectedly", exc_info=error)
+                await response_to(told)(scope, receive, answer)
             else:
                 await self._app(scope, receive, answer)
             took_ms = round(1000 * (time.perf_counter() - began), 1)
             logger.info("request", method=scope["method"], path=scope["path"], status=status, took_ms=took_ms)
 
     async def _admit(self, scope: Scope, headers: Headers) -> TenantId:
-        # The framework stops a body that grows too large; one that says so beforehand is answered in our words here.
+        # The framework stops a body that grows too large; one that announces it is refused here, before it is read.
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise FileTooLarge(limit=self._max_body_bytes)
@@ -104,8 +103,8 @@ class Gate:
             return await self._access.tenant_of(secret.strip())
         if not self._loopback:
             raise Unauthenticated(
-                "This service has no API key any more and is reachable from other machines, so that it answers nobody:"
-                " create a key with `raptor keys create`."
+                "This service is reachable from other machines and has no API key any more, so it refuses all requests."
+                " Create a key with `raptor keys create`."
             )
         self._check_origin(scope["method"], headers)
         return DEFAULT_TENANT
@@ -114,7 +113,7 @@ class Gate:
         host = host_of(f"//{headers.get('host', '')}")
         if host not in self._hosts:
             raise Forbidden(
-                "Without an API key this service answers to localhost and 127.0.0.1 only; RAPTOR_ALLOWED_HOSTS adds"
+                "Without an API key the service accepts only localhost and 127.0.0.1 as host; RAPTOR_ALLOWED_HOSTS adds"
                 " names.",
                 host=host,
             )
@@ -124,7 +123,7 @@ class Gate:
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or (
             origin is not None and host_of(origin) not in self._hosts
         ):
-            raise Forbidden("A web page of another site must not change anything here.", origin=origin)
+            raise Forbidden("Requests from web pages of other sites are refused.", origin=origin)
 
 
 def host_of(url: str) -> str:

@@ -1,4 +1,4 @@
-"""`raptor demo`: the sample handbook goes in over HTTP, a tree comes out, two questions are asked."""
+"""`raptor demo`: uploads the sample handbook over HTTP, shows its tree and asks two questions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from app.cli.output import show_hits, show_tree
 from app.cli.progress import ingest_with_progress
-from app.cli.using import show_hits, show_tree
+from app.client import local_client
 from app.resources import samples_folder
 from app.settings import Settings
-from app.using_service import service
 from interfaces_adaptor.clients.service_client import markdown_files
 
 DATASET = "handbook"
@@ -26,7 +26,7 @@ def run(settings: Settings, console: Console, folder: Path | None) -> None:
     console.print(
         f"[bold]{len(files)} Markdown files[/], {size / 1000:.0f} kB, go to POST /v1/document/ingest-markdown"
     )
-    with service(settings, None, None) as client:
+    with local_client(settings.data_dir) as client:
         console.print(f"The service listens on {client.base_url}\n", highlight=False)
         ingest_with_progress(client, console, DATASET, files, build_tree=True, tags=["sample"])
         console.print()
@@ -41,5 +41,5 @@ def run(settings: Settings, console: Console, folder: Path | None) -> None:
             f"\n{stats['documents']} documents, {stats['chunks']} chunks; embedder {stats['embedding_model']}, cost $"
             f"{stats['usage'].get('cost', 0):.2f}"
         )
-    console.print(f"The data is in {settings.data_dir.resolve()} (RAPTOR_DATA_DIR); the service is stopped.")
-    console.print("Run it with `raptor serve`; its API is described on /docs there.", highlight=False)
+    console.print(f"The data is in {settings.data_dir.resolve()} (RAPTOR_DATA_DIR). The service has been stopped.")
+    console.print("Start it again with `raptor serve`; its API is documented at /docs.", highlight=False)

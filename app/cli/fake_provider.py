@@ -1,4 +1,4 @@
-"""`raptor fake-provider`: all providers of models on one port of this machine, for nothing."""
+"""`raptor fake-provider`: all model providers, faked on one port of this machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-
-from infra.fake_provider import CannotListen, serve
 
 console = Console()
 
@@ -19,13 +17,15 @@ def add_to(app: typer.Typer) -> None:
 def fake_provider(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8100,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other answers and another vector space.")] = 0,
-    latency: Annotated[float, typer.Option(min=0, help="Least seconds from a request to its answer.")] = 0.0,
-    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute for each key.")] = None,
-    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute for each key.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at a time for each key.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="A different seed gives different answers and vectors.")] = 0,
+    latency: Annotated[float, typer.Option(min=0, help="Minimum seconds from a request to its answer.")] = 0.0,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute and key.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute and key.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Concurrent calls per key.")] = None,
 ) -> None:
-    """Serve the paths of all providers with made-up answers: try the pipeline and its failures without paying."""
+    """Serve the APIs of all providers with made-up answers, to try the pipeline and its failures without paying."""
+    from infra.fake_provider import CannotListen, serve
+
     try:
         serve(
             host,
@@ -43,6 +43,6 @@ def fake_provider(
 
 def announce(url: str) -> None:
     console.print(f"The [bold]fake provider[/] listens on [link={url}]{url}[/link]   Ctrl-C stops it", soft_wrap=True)
-    console.print("Send every provider there (any key will do):", soft_wrap=True)
+    console.print("To send all calls there (any key will do):", soft_wrap=True)
     console.print(f"  export RAPTOR_PROVIDER_BASE_URL_OVERRIDE={url}", highlight=False, soft_wrap=True)
-    console.print(f"What it was asked: curl {url}/_stats   Failures on order: docs/fake-provider.md", soft_wrap=True)
+    console.print(f"Received calls: curl {url}/_stats   Failures to order: docs/fake-provider.md", soft_wrap=True)

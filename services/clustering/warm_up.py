@@ -1,0 +1,29 @@
+"""Loading and compiling the default grouper ahead of the first build."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
+
+
+def warm_up() -> None:
+    """Groups a small level in this process: its libraries are then loaded and their code is compiled."""
+    n = 64
+    vectors = np.random.default_rng(0).standard_normal((n, 32), np.float32)
+    frontier = Frontier(
+        vectors=Matrix.of(vectors),
+        tokens=np.ones(n, np.int64),
+        keys=[str(i) for i in range(n)],
+        order=[("", i) for i in range(n)],
+        paths=[()] * n,
+    )
+
+    async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    asyncio.run(load_grouper("umap_gmm")(frontier, GroupingParams(), at_once))
