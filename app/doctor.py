@@ -18,10 +18,10 @@ from app.database import joined_database
 from app.serve import served_at
 from app.settings import Settings
 from constants.models import load_models
+from embedded_postgres.errors import EmbeddedPostgresError
 from infra.db.engine import create_engine
 from infra.db.migrate import UnsuitableDatabase
 from infra.db.recall import Recall, measure_recall
-from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.cost import Errand
 from services.domain import DEFAULT_TENANT

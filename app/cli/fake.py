@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from infra.fake_provider import CannotListen, serve
+from fake_provider import CannotListen, serve
 
 console = Console()
 

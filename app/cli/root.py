@@ -12,8 +12,8 @@ from app.cli import asking, costs, fake, keys, running, using
 from app.database import NoDatabase
 from app.serve import RefusesToServe
 from app.settings import SettingsError
+from embedded_postgres.errors import EmbeddedPostgresError
 from infra.db.migrate import UnsuitableDatabase
-from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceError, ServiceUnreachable
 from services.errors import RaptorError
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from constants.models import ChatSpec, EmbedderSpec, RerankerSpec
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.embeddings import EMBEDDERS
 from infra.embeddings.lexical import LexicalEmbedder
 from infra.embeddings.provider import ProviderEmbedder
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
 from infra.providers.access import Access

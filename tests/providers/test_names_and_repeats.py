@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings, SettingsError, check_providers
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from infra.providers.access import BaseUrlNotAllowed, checked_base_url
 from tests.client import ApiClient, error_of
 from tests.factories import handbook, page
