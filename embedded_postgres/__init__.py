@@ -1,5 +1,6 @@
 """The embedded Postgres: `EmbeddedPostgres` runs it, `running_address` joins one that another process runs.
 
+It knows nothing of what is stored in the database, and imports nothing of the service that uses it.
 POSIX only: where there is no `fcntl` (Windows), importing this package fails, and DATABASE_URL is the way.
 """
 

@@ -1,5 +1,6 @@
 """A provider of models that costs nothing: the wire formats of the real ones over real HTTP, and all their failures.
 
+It imports nothing of the service that is tested against it: it knows what goes over the wire, as a real one does.
 `raptor fake-provider --port 8100` serves it; RAPTOR_PROVIDER_BASE_URL_OVERRIDE sends every provider there, whose paths
 stay as they are. `docs/fake-provider.md` has examples and describes every fault.
 
@@ -13,9 +14,9 @@ stay as they are. `docs/fake-provider.md` has examples and describes every fault
 - `/rerank` by field: `texts` is TEI; `top_k`, `truncation` or a model `rerank-<number>` is Voyage; else Jina, whose
   shape is vLLM's too.
 
-**Answers** are functions of the request and the seed. A request for a summary, a refinement or an answer, recognised by
-the beginning of its system message, gets sentences of its own passages; vectors are near where texts share words;
-tokens are those of `utils.tokens`. **Keys** decide by their beginning: `bad` 401, `quota` 429, `broke` 402, `denied`
+**Answers** are functions of the request and the seed. What is asked for (a summary, lists of numbers, an answer from
+sources) is read from the messages, and is written in sentences of the texts that they hold; vectors are near where
+texts share words; tokens are those of OpenAI's vocabulary o200k. **Keys** decide by their beginning: `bad` 401, `quota` 429, `broke` 402, `denied`
 403, none at all 401.
 
 **Control**: `GET /_stats`, `GET /_totals`, `GET /_calls`, `GET|POST|DELETE /_faults`, `POST /_reset`.

@@ -42,7 +42,7 @@ def _embedded(text: str, dimension: int) -> npt.NDArray[np.float64]:
     repeated = np.sqrt(np.fromiter(counts.values(), float))
     amounts = np.concatenate(weights) * np.repeat(repeated, [len(part) for part in weights])
     places = np.concatenate(hashes) % np.uint64(dimension)
-    return np.bincount(places.astype(np.intp), amounts, dimension)
+    return np.bincount(places.astype(np.intp), amounts, dimension).astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=1 << 15)

@@ -37,17 +37,22 @@ def title(text: str) -> str:
 
 
 def _chosen(passages: Sequence[Sequence[str]], allowed: int, seed: int) -> list[str]:
-    """Turn by turn one sentence of each passage while they fit; after the first turn at most half of all words. The
-    very first is taken in any case."""
+    """Turn by turn one sentence of each passage while they fit, none twice; after the first turn at most half of all
+    words. The very first is taken in any case."""
     sizes = [list(map(_words_in, passage)) for passage in passages]
     orders = [_order(passage, seed) for passage in passages]
     taken: list[set[int]] = [set() for _ in passages]
+    said: set[str] = set()
     most, spent = allowed, 0
     for turn in range(max(map(len, orders), default=0)):
         for place, order in enumerate(orders):
-            if turn < len(order) and (spent + sizes[place][order[turn]] <= most or not spent):
+            if turn >= len(order) or passages[place][order[turn]] in said:
+                continue
+            size = sizes[place][order[turn]]
+            if spent + size <= most or not spent:
                 taken[place].add(order[turn])
-                spent += sizes[place][order[turn]]
+                said.add(passages[place][order[turn]])
+                spent += size
         most = min(allowed, sum(map(sum, sizes)) // 2)
     return [passages[place][index] for place, indices in enumerate(taken) for index in sorted(indices)]
 

@@ -7,9 +7,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fake_provider import CannotListen, serve
-
 console = Console()
+
+TOKENIZER = "toktok"
+
+
+class TokenizerMissing(RuntimeError):
+    """The extra `fake` is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("The fake provider counts tokens with a package that is not here: pip install toktok-rs")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +33,12 @@ def fake_provider(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at a time for each key.")] = None,
 ) -> None:
     """Serve the paths of all providers with made-up answers: try the pipeline and its failures without paying."""
+    try:
+        from fake_provider import CannotListen, serve
+    except ModuleNotFoundError as missing:
+        if missing.name != TOKENIZER:
+            raise
+        raise TokenizerMissing from missing
     try:
         serve(
             host,

@@ -41,6 +41,7 @@ EXPECTED = (
     ServiceUnreachable,
     SettingsError,
     UnsuitableDatabase,
+    fake.TokenizerMissing,
 )
 
 

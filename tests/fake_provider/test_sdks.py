@@ -91,3 +91,14 @@ def test_the_command_says_where_it_listens_and_stops_clean() -> None:
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=30)
     assert (run.returncode, errors) == (0, "")
+
+
+def test_without_its_tokenizer_the_command_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['toktok'] = None; sys.argv = ['raptor', 'fake-provider'];"
+        " from app.cli import main; main()"
+    )
+    failed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "pip install toktok-rs" in failed.stderr
+    assert "Traceback" not in failed.stderr
