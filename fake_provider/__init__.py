@@ -16,7 +16,9 @@ stay as they are. `docs/fake-provider.md` has examples and describes every fault
 
 **Answers** are functions of the request and the seed. What is asked for (a summary, lists of numbers, an answer from
 sources) is read from the messages, and is written in sentences of the texts that they hold; vectors are near where
-texts share words; tokens are those of OpenAI's vocabulary o200k. **Keys** decide by their beginning: `bad` 401, `quota` 429, `broke` 402, `denied`
+texts share words; tokens are those of OpenAI's vocabulary o200k.
+
+**Keys** decide by their beginning: `bad` 401, `quota` 429, `broke` 402, `denied`
 403, none at all 401.
 
 **Control**: `GET /_stats`, `GET /_totals`, `GET /_calls`, `GET|POST|DELETE /_faults`, `POST /_reset`.

@@ -21,10 +21,9 @@ from services.domain import Usage
 from services.errors import ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
 from services.ports import ChatAnswer, ChatModel, ChatRequest, Summarizer, SummaryRequest
 from services.summarize import ChatSummarizer
-
-KEY = "a-key-that-nobody-may-read"
 from utils.tokens import estimate_tokens
 
+KEY = "a-key-that-nobody-may-read"
 TEXTS = ["# Bees\n\nA hive keeps honey.", "Bread rises because of yeast.", "A glacier flows."]
 QUESTION = ChatRequest(purpose="answer", system="Be brief.", user="hello", max_tokens=50)
 
