@@ -23,7 +23,7 @@ from infra.db.engine import create_engine
 from infra.db.migrate import UnsuitableDatabase
 from infra.db.recall import Recall, measure_recall
 from interfaces_adaptor.clients.service_client import ServiceClient
-from services.cost import Errand
+from services.cost.budget import CallContext
 from services.domain import DEFAULT_TENANT
 from services.errors import RaptorError
 
@@ -93,10 +93,10 @@ async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, 
             keys = [key for key in await container.access.all() if key.revoked_at is None]
             detail = f"{len(keys)} active" if keys else "none: open to this computer, closed to others"
             parts["API keys"] = (True, detail)
-        errand = Errand(DEFAULT_TENANT)
+        context = CallContext(DEFAULT_TENANT)
         models = container.services.models
-        parts["embedder"] = found(lambda: models.default_embedder(errand))
-        parts["summariser"] = found(lambda: models.default_chat(errand))
+        parts["embedder"] = found(lambda: models.default_embedder(context))
+        parts["summariser"] = found(lambda: models.default_chat(context))
         return parts
 
 

@@ -35,7 +35,7 @@ from infra.db.engine import asyncpg_url, create_engine
 from infra.db.migrate import Migrations, migrate
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.domain import DEFAULT_TENANT, EmbeddingSpace
-from services.store import NewVector
+from services.ingest.documents import NewVector
 from utils.hashing import content_key, stable_uuid
 
 WITHOUT_TREE = {"md-large"}
@@ -151,7 +151,7 @@ async def write_both_ways(url: str) -> tuple[float, float]:
     engine = create_engine(url)
     units = UnitsOfWork(engine)
     async with units(DEFAULT_TENANT) as work:
-        await work.datasets.open("bench", space, "exact")
+        await work.open_dataset("bench", space, "exact")
         await work.commit()
     plain = create_async_engine(asyncpg_url(url))
     table = Table(
@@ -173,7 +173,7 @@ async def write_both_ways(url: str) -> tuple[float, float]:
         ]
         began = time.perf_counter()
         async with units(DEFAULT_TENANT) as work:
-            await work.vectors.add("bench", space, vectors)
+            await work.add_vectors("bench", space, vectors)
             await work.commit()
         ours.append(time.perf_counter() - began)
         fixed = {"tenant_id": DEFAULT_TENANT, "dataset_id": "bench", "owner_type": "tree_node", "model": space.name}

@@ -42,13 +42,20 @@ from infra.db.recall import as_near, measure_recall
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
-from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, EmbeddingSpace, Filters, Scored
-from services.index_document import cut
-from services.ports import FloatArray
-from services.postings import index_terms, indexed_text
-from services.ranking.fusion import ranked
-from services.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
-from services.store import NewDocument, NewVector, NewVersion, UnitOfWork
+from services.arrays import FloatArray
+from services.domain import (
+    DEFAULT_TENANT,
+    ChunkingParams,
+    Dataset,
+    EmbeddingSpace,
+)
+from services.ingest.documents import NewDocument, NewVector, NewVersion
+from services.ingest.index import cut
+from services.retrieval.fusion import ranked
+from services.retrieval.hits import Filters, Scored
+from services.retrieval.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
+from services.store import UnitOfWork
+from services.text.postings import index_terms, indexed_text
 from utils.hashing import content_key
 
 DATASET = "speed"
@@ -183,7 +190,7 @@ async def fill(url: str, sources: Sequence[Source], asked: list[str], passages: 
     chance = random.Random(3)
     texts: list[str] = []
     async with units(DEFAULT_TENANT) as work:
-        dataset = await work.datasets.open(DATASET, vectors.space, "hnsw_cosine")
+        dataset = await work.open_dataset(DATASET, vectors.space, "hnsw_cosine")
         await work.commit()
     for number, source in enumerate(sources):
         if len(texts) >= passages:
@@ -210,22 +217,22 @@ async def put(units: UnitsOfWork, source: Source, number: int, vectors: Vectors)
     tags = NARROW.tags if number % 100 == 0 else ()
     async with units(DEFAULT_TENANT) as work:
         new = NewDocument(DATASET, name, f"id:{name}", None, None, None, tags, {}, name, source.markdown)
-        await work.documents.put(new)
-        version = await work.documents.add_version(
+        await work.put_document(new)
+        version = await work.add_version(
             NewVersion(DATASET, name, name, source.markdown, None, vectors.space.name, ChunkingParams(), False)
         )
-        stored = await work.documents.version_to_index(version)
+        stored = await work.version_to_index(version)
         chunks, postings = cut(stored, None)
         texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
-        await work.documents.add_chunks(stored, chunks)
-        await work.postings.add(DATASET, version, postings)
+        await work.add_chunks(stored, chunks)
+        await work.add_postings(DATASET, version, postings)
         rows = [
             NewVector("chunk", chunk.chunk_id, version, 0, content_key(str(chunk.chunk_id)), vector)
             for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
-        await work.vectors.add(DATASET, vectors.space, rows)
-        await work.documents.mark_embedded(version, len(chunks))
-        await work.documents.take_over([version])
+        await work.add_vectors(DATASET, vectors.space, rows)
+        await work.mark_embedded(version, len(chunks))
+        await work.serve_versions([version])
         await work.commit()
     return texts
 
@@ -248,9 +255,9 @@ async def recall(url: str, questions: FloatArray) -> None:
 async def nearest(units: UnitsOfWork, kind: Any, vector: FloatArray, filters: Filters) -> list[float]:
     """Distances of the ten nearest of as many candidates as a request takes, in rising order."""
     async with units(DEFAULT_TENANT, snapshot=True) as work:
-        dataset = await work.datasets.get(DATASET)
+        dataset = await work.get_dataset(DATASET)
         asked = Dataset(**{name: getattr(dataset, name) for name in Dataset.__slots__} | {"vector_index": kind})
-        return [1 - one.score for one in await work.search.nearest(asked, vector, CANDIDATES, filters)][:10]
+        return [1 - one.score for one in await work.nearest(asked, vector, CANDIDATES, filters)][:10]
 
 
 async def directly(url: str, questions: Sequence[str]) -> list[float]:
@@ -268,17 +275,17 @@ async def directly(url: str, questions: Sequence[str]) -> list[float]:
 
 async def statements(work: UnitOfWork, question: str, vector: FloatArray) -> float:
     began = time.perf_counter()
-    dataset = await work.datasets.get(DATASET)
-    await work.search.embedded(DATASET)
+    dataset = await work.get_dataset(DATASET)
+    await work.has_embedded(DATASET)
     filters = Filters(level=(0,))
-    near = [one.node_id for one in await work.search.nearest(dataset, vector, CANDIDATES, filters)]
+    near = [one.node_id for one in await work.nearest(dataset, vector, CANDIDATES, filters)]
     terms = sorted(set(index_terms(question)))
-    found = await work.search.passages(dataset, vector, terms, near, CANDIDATES, filters)
+    found = await work.passages(dataset, vector, terms, near, CANDIDATES, filters)
     took = time.perf_counter() - began
     best: list[Scored] = ranked(found, LEXICAL_DENSE_WEIGHT, smooth=True)[:TOP_K]
     began = time.perf_counter()
-    hits = await work.search.hits(dataset, best, filters)
-    await work.search.paths(dataset, [hit.node_id for hit in hits])
+    hits = await work.hits(dataset, best, filters)
+    await work.paths(dataset, [hit.node_id for hit in hits])
     return took + time.perf_counter() - began
 
 

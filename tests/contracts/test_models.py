@@ -17,10 +17,11 @@ from infra.llm import CHAT_MODELS
 from infra.llm.extractive import ExtractiveSummarizer
 from infra.providers.access import Access
 from infra.rerankers import RERANKERS
-from services.domain import Usage
+from services.cost.usage import Usage
 from services.errors import ProviderBadAnswer, ProviderError, ProviderKeyRefused, ProviderRateLimited
-from services.ports import ChatAnswer, ChatModel, ChatRequest, Summarizer, SummaryRequest
-from services.summarize import ChatSummarizer
+from services.models.chat import ChatAnswer, ChatModel, ChatRequest
+from services.models.summary import Summarizer, SummaryRequest
+from services.tree.summarize import ChatSummarizer
 from utils.tokens import estimate_tokens
 
 KEY = "a-key-that-nobody-may-read"

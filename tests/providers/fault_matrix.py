@@ -19,7 +19,7 @@ import httpx
 
 from fake_provider import RunningFakeProvider
 from fake_provider.faults import KINDS
-from services.access import Access
+from services.access import ApiKeys
 
 Endpoint = Literal["chat", "contextualized", "embeddings"]
 TERMINAL = {"succeeded", "failed", "cancelled"}
@@ -200,7 +200,7 @@ class Bench:
     """A service by its HTTP client, whom it lets in, and the fake provider that all its calls go to."""
 
     http: httpx.AsyncClient
-    access: Access
+    access: ApiKeys
     provider: RunningFakeProvider
 
     async def clean(self, endpoint: Endpoint) -> Seen:
