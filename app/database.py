@@ -18,7 +18,7 @@ from app.settings import Settings
 from infra.db.migrate import Migrations, migrate
 
 if TYPE_CHECKING:
-    from infra.postgres import EmbeddedPostgres
+    from embedded_postgres import EmbeddedPostgres
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def owned_database(settings: Settings) -> Iterator[str]:
         asyncio.run(migrate(url, Migrations(migrations_folder())))
         yield url
         return
-    from infra.postgres import EmbeddedPostgres
+    from embedded_postgres import EmbeddedPostgres
 
     server = EmbeddedPostgres(
         settings.data_dir / EMBEDDED,
@@ -69,7 +69,7 @@ def kept_running(server: EmbeddedPostgres) -> Iterator[None]:
 
 def running_url(settings: Settings) -> str | None:
     """Of the embedded server that another process runs on this data folder."""
-    from infra.postgres import running_address
+    from embedded_postgres import running_address
 
     address = running_address(settings.data_dir / EMBEDDED)
     return address.url if address is not None else None

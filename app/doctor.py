@@ -17,11 +17,11 @@ from app.address import served_at
 from app.container import open_container
 from app.database import joined_database
 from app.settings import Settings
+from embedded_postgres.errors import EmbeddedPostgresError
 from infra.db.engine import create_engine
 from infra.db.migrate import UnsuitableDatabase
 from infra.db.recall import Recall, measure_recall
 from infra.model_registry import load_models
-from infra.postgres.errors import EmbeddedPostgresError
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.cost.budget import CallContext
 from services.domain import DEFAULT_TENANT

@@ -30,9 +30,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.resources import migrations_folder
 from bench.corpora import CorpusMissing, Source, corpus
 from bench.serving import served
+from embedded_postgres import EmbeddedPostgres
 from infra.db.engine import asyncpg_url, create_engine
 from infra.db.migrate import Migrations, migrate
-from infra.postgres import EmbeddedPostgres
 from interfaces_adaptor.clients.service_client import ServiceClient
 from interfaces_adaptor.repositories import Storage
 from services.domain import DEFAULT_TENANT, EmbeddingSpace

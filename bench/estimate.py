@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.corpora import CorpusMissing, Source, shared_data
 from bench.serving import served
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider, running_fake_provider
 from interfaces_adaptor.clients.service_client import ServiceClient
 
 # Corpus, and how many parts of a path make a folder of it.

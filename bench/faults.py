@@ -30,7 +30,10 @@ from app.logging import configure_logging
 from app.main import create_app
 from app.resources import migrations_folder
 from app.settings import load_settings
-from bench.fault_matrix import (
+from embedded_postgres import EmbeddedPostgres
+from fake_provider import RunningFakeProvider, running_fake_provider
+from infra.db.migrate import Migrations, migrate
+from tests.providers.fault_matrix import (
     FAULTS,
     TREE,
     Bench,
@@ -43,9 +46,6 @@ from bench.fault_matrix import (
     models_file,
     places,
 )
-from infra.db.migrate import Migrations, migrate
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
-from infra.postgres import EmbeddedPostgres
 
 AT_ONCE = 6
 KILLS_A_JOB = 4  # the fifth attempt is a job's last

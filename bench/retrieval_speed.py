@@ -35,12 +35,12 @@ from app.resources import migrations_folder
 from bench.corpora import Source, corpus
 from bench.retrieval import SETS, benchmark
 from bench.serving import served
+from embedded_postgres import EmbeddedPostgres
 from infra.db.engine import create_engine
 from infra.db.migrate import Migrations, migrate
 from infra.db.recall import as_near, measure_recall
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
-from infra.postgres import EmbeddedPostgres
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 from interfaces_adaptor.repositories import Storage
 from services.arrays import FloatArray

@@ -28,7 +28,7 @@ import psutil
 from bench.corpora import CorpusMissing, Source, corpus
 from bench.passages import documents
 from bench.serving import served
-from infra.fake_provider import running_fake_provider
+from fake_provider import running_fake_provider
 from interfaces_adaptor.clients.service_client import ServiceClient
 from services.chunking import chunk_markdown
 

@@ -21,10 +21,10 @@ from app.main import create_app
 from app.resources import migrations_folder
 from app.settings import Settings, load_settings
 from app.worker import queue_params
+from embedded_postgres.server import EmbeddedPostgres
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
 from infra.db.migrate import Migrations, migrate
-from infra.postgres.server import EmbeddedPostgres
 from interfaces_adaptor.jobs.queue import job_queue, register, work
 from services.domain import DEFAULT_TENANT, TenantId
 from tests.client import ApiClient

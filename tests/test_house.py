@@ -14,7 +14,9 @@ import pytest
 from app.settings import ClientSettings, Settings, SettingsGroup, environment_name, groups_of
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("app", "interfaces_adaptor", "infra", "services", "utils", "constants")
+PACKAGES = (
+    "app", "interfaces_adaptor", "infra", "services", "utils", "constants", "embedded_postgres", "fake_provider",
+)  # fmt: skip
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 400, 60
 # All tables stand on one page on purpose.
 LONGER = {Path("infra/db/models.py"): 600}
@@ -50,7 +52,7 @@ def test_what_a_document_points_to_is_there(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link.partition("#")[0] for link in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", text)]
     assert [link for link in links if not (ROOT / document).parent.joinpath(link).exists()] == []
-    files = re.findall(r"`((?:app|interfaces_adaptor|infra|services|utils|constants|tests|bench)/[\w/]+\.\w+)`", text)
+    files = re.findall(rf"`((?:{'|'.join(PACKAGES)}|tests|bench)/[\w/]+\.\w+)`", text)
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 

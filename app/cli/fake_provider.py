@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.errors import OperatorError
+
 console = Console()
+
+TOKENIZER = "toktok"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,8 +28,14 @@ def fake_provider(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Concurrent calls per key.")] = None,
 ) -> None:
     """Serve the APIs of all providers with made-up answers, to try the pipeline and its failures without paying."""
-    from infra.fake_provider import CannotListen, serve
-
+    try:
+        from fake_provider import CannotListen, serve
+    except ModuleNotFoundError as missing:
+        if missing.name != TOKENIZER:
+            raise
+        raise OperatorError(
+            "The fake provider counts tokens with a package that is not installed: pip install toktok-rs"
+        ) from missing
     try:
         serve(
             host,

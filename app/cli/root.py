@@ -45,7 +45,7 @@ def is_expected(error: Exception) -> bool:
 
     if isinstance(error, OperatorError | RaptorError | ServiceError | ServiceUnreachable):
         return True
+    from embedded_postgres.errors import EmbeddedPostgresError
     from infra.db.migrate import UnsuitableDatabase
-    from infra.postgres.errors import EmbeddedPostgresError
 
     return isinstance(error, EmbeddedPostgresError | UnsuitableDatabase)

@@ -16,13 +16,13 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 
 CHECKOUT = Path(__file__).parents[2]
 OWNER = """
 import os, signal, sys, time
 from pathlib import Path
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()
 {then}

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from app.container import Container, open_container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
 from infra.db.vector_indexes import VectorIndexes
 from infra.embeddings.lexical import lexical_vectors
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from services.domain import DEFAULT_TENANT, Dataset, EmbeddingSpace
 from services.ingest.documents import NewVector
 from tests.client import ApiClient

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from infra.postgres import (
+from embedded_postgres import (
     BinariesUnavailableError,
     DataDirectoryError,
     DataDirectoryInUseError,
@@ -29,9 +29,9 @@ from infra.postgres import (
     ServerStartError,
     running_address,
 )
-from infra.postgres.account import Account
-from infra.postgres.binaries import Binaries, binaries_for, installed_binaries
-from infra.postgres.cluster import prepare_cluster
+from embedded_postgres.account import Account
+from embedded_postgres.binaries import Binaries, binaries_for, installed_binaries
+from embedded_postgres.cluster import prepare_cluster
 from tests.adapters.embedded_postgres import (
     closed_folder,
     eventually,
@@ -204,7 +204,7 @@ def test_pgvector_finds_the_nearest_rows_by_an_index_on_half_precision(data_dir:
 PARALLEL_BUILD = """
 import psycopg
 from pathlib import Path
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])) as address, psycopg.connect(address.url) as connection:
     connection.add_notice_handler(lambda notice: print(notice.message_primary))
     connection.execute("CREATE EXTENSION vector")
@@ -331,9 +331,10 @@ def as_user(uid: int) -> tuple[str, ...]:
     pytest.skip("needs root, and an interpreter that others can run")
 
 
-START = (
-    "from pathlib import Path\nfrom infra.postgres import EmbeddedPostgres\nEmbeddedPostgres(Path(sys.argv[1])).start()"
-)
+START = """\
+from pathlib import Path
+from embedded_postgres import EmbeddedPostgres
+EmbeddedPostgres(Path(sys.argv[1])).start()"""
 
 
 def test_a_normal_user_needs_nothing_special_and_root_takes_over(folder: Path) -> None:

@@ -15,12 +15,12 @@ import psutil
 import psycopg
 import pytest
 
-from infra.postgres import (
+from embedded_postgres import (
     EmbeddedPostgres,
     running_address,
 )
-from infra.postgres.account import Account
-from infra.postgres.processes import cluster_name, processes_of_ps
+from embedded_postgres.account import Account
+from embedded_postgres.processes import cluster_name, processes_of_ps
 from tests.adapters.embedded_postgres import (
     closed_folder,
     eventually,
@@ -163,7 +163,7 @@ def test_a_server_that_nobody_has_collected_counts_as_ended(data_dir: Path) -> N
     program = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 data_dir = Path(sys.argv[1])

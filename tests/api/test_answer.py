@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from app.container import Container
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider, running_fake_provider
 from tests.answering import OPERATOR_KEY, asking, listening
 from tests.client import ApiClient, error_of
 from tests.factories import TOPICS, page

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from app.container import Container, open_container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from infra.paid.results import PaidResults, Retention
 from services.domain import DEFAULT_TENANT
 from tests.client import ApiClient, error_of
@@ -93,7 +93,8 @@ async def test_what_a_provider_does_not_tell_is_counted_booked_and_marked(
         owed = provider.stats()
         total = (await api.data("/v1/usage"))["total"]
         assert total["calls"] == owed["calls"]
-        assert total["input_tokens"] + total["output_tokens"] == pytest.approx(owed["tokens"]["total"], rel=0.02)
+        # The count of utils/tokens.py, which is above a real vocabulary's: by 13 % on English (docs/costs.md).
+        assert 1 <= (total["input_tokens"] + total["output_tokens"]) / owed["tokens"]["total"] <= 1.15
         assert total["cost"] > 0
         usages = [job["usage"] for job in (await api.data("/v1/jobs"))["items"]]
         assert [usage["counted_here"] for usage in usages] == [usage["calls"] for usage in usages]

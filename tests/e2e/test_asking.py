@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.fake_provider import running_fake_provider
+from fake_provider import running_fake_provider
 from tests.e2e.processes import run, serving
 from tests.factories import TOPICS, page
 

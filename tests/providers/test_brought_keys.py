@@ -12,8 +12,8 @@ import pytest
 
 from app.container import Container
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
-from infra.fake_provider.calls import fingerprint
+from fake_provider import RunningFakeProvider
+from fake_provider.calls import fingerprint
 from interfaces_adaptor.http.keys import FIELDS
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
-from infra.fake_provider.calls import fingerprint
+from fake_provider import RunningFakeProvider
+from fake_provider.calls import fingerprint
 from tests.client import ApiClient, error_of
 from tests.factories import handbook
 from tests.providers.conftest import summaries_of, with_providers

@@ -1,6 +1,7 @@
-"""What a provider does wrong, and what becomes of the build: a handful of the faults of `bench/fault_matrix.py`, each
-on a call in the middle of a build. Of each it is known what the job's error is, how many calls it takes, and that
-nothing is paid twice. `python -m bench.faults --matrix` tries all of them, on the first, a middle and the last call.
+"""What a provider does wrong, and what becomes of the build: a handful of the faults of
+`tests/providers/fault_matrix.py`, each on a call in the middle of a build. Of each it is known what the job's error is,
+how many calls it takes, and that nothing is paid twice. `python -m bench.faults --matrix` tries all of them, on the
+first, a middle and the last call.
 
 Nothing here depends on how fast the machine is: no fault is one of time, and which call is struck follows from the
 number that an undisturbed build of the same text makes, one after the other.
@@ -16,10 +17,10 @@ import pytest
 
 from app.container import Container
 from app.settings import Settings
-from bench.fault_matrix import FAULTS, TREE, Bench, Endpoint, as_expected, models_file, places
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider, running_fake_provider
 from tests.client import ApiClient
 from tests.providers.conftest import with_providers
+from tests.providers.fault_matrix import FAULTS, TREE, Bench, Endpoint, as_expected, models_file, places
 
 pytestmark = [pytest.mark.usefixtures("running"), pytest.mark.timeout(300)]
 

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider
 from tests.client import ApiClient
 from tests.factories import handbook
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import Settings, check_providers
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from infra.providers.access import BaseUrlRefused, checked_base_url
 from tests.client import ApiClient, error_of
 from tests.factories import handbook, page
