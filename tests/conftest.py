@@ -110,8 +110,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             "worker": defaults.worker.model_copy(
                 update={
                     "poll_seconds": 0.05,
-                    "heartbeat_seconds": 0.5,
-                    "dead_after_seconds": 2.0,
+                    "heartbeat_seconds": 0.3,
+                    "dead_after_seconds": 30.0,
                     "shutdown_seconds": 1.0,
                 }
             ),

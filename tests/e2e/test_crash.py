@@ -4,11 +4,7 @@ after a restart, no document is lost, no chunk is there twice, and readers had a
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -19,6 +15,7 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import handbook
+from tests.worker_processes import give_up_dead_workers, worker_process
 
 # Each boundary of the first upload to a dataset with a tree. Held against what a whole run passes.
 POINTS = [
@@ -37,40 +34,6 @@ POINTS = [
     )
     for side in ("before", "after")
 ]
-
-
-@asynccontextmanager
-async def worker_process(database_url: str, point: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPTOR_")} | {
-        "DATABASE_URL": database_url,
-        "RAPTOR_WORKER_PROCESSES": "1",
-        "RAPTOR_WORKER_POLL_SECONDS": "0.05",
-        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
-        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
-        "RAPTOR_TREE_GROUPER": "contiguous",
-        "RAPTOR_LOG_FOLDER": "logs",
-        "RAPTOR_LOG_LEVEL": "WARNING",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.e2e.dying_worker",
-        *([point] if point else []),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.communicate(), 20)
-            except TimeoutError:
-                process.kill()
-        await process.communicate()
 
 
 async def state_of(database_url: str) -> dict[str, Any]:
@@ -110,6 +73,7 @@ async def test_a_worker_that_is_killed_loses_nothing(
     async with worker_process(database_url, point) as worker:
         async with asyncio.timeout(60):
             assert await worker.wait() == -signal.SIGKILL
+    await give_up_dead_workers(database_url)
 
     found = await api.retrieve("honey in the hive")
     assert found["results"]

@@ -29,12 +29,15 @@ def provider(served: RunningFakeProvider) -> RunningFakeProvider:
 
 @pytest.fixture
 def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
-    """Voyage and DeepSeek, the operator's keys, as defaults; quick retries; a grouper that needs no compiling."""
+    """Voyage and DeepSeek, the operator's keys, as defaults; quick retries; a grouper that needs no compiling.
+
+    The deadline of a call is one that a busy machine keeps too: a call that it ends is made, and paid, once more.
+    """
     return with_providers(
         settings,
         provider_base_url_override=provider.url,
         provider_retry_seconds=0.01,
-        provider_timeout_seconds=1.0,
+        provider_timeout_seconds=60.0,
         **{name: SecretStr(key) for name, key in OPERATOR.items()},
     ).model_copy(update={"default_embedder": "voyage/voyage-context-3", "default_summary_llm": "deepseek_v3"})
 
