@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -127,11 +128,9 @@ async def open_worker(
         database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
     )
     units = units_on(engine)
-    compute = pool or ProcessPool(settings.worker.processes or None, warm_up)
     secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
-    warming = asyncio.create_task(compute.warm())
     try:
-        async with http_client() as http:
+        async with nullcontext(pool) if pool else warm_pool(settings) as compute, http_client() as http:
             models = open_models(settings, engine, http, compute)
             indexer = DocumentIndexer(units, models, compute, secrets)
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
@@ -148,11 +147,20 @@ async def open_worker(
             )
             yield WorkerContainer(settings, engine, runner, indexes, chores_of(settings, engine))
     finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
+    """A process pool that warms itself while the worker begins its work."""
+    pool = ProcessPool(settings.worker.processes or None, partial(warm_up, settings.tree.grouper))
+    warming = asyncio.create_task(pool.warm())
+    try:
+        yield pool
+    finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        if pool is None:
-            compute.close()
-        await engine.dispose()
+        pool.close()
 
 
 def chores_of(settings: Settings, engine: AsyncEngine) -> tuple[Chore, ...]:
@@ -200,9 +208,9 @@ def secret_value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None
 
 
-def warm_up() -> None:
+def warm_up(grouper: str) -> None:
     """Groups a small level in each process of the pool, so that the first build does not wait until the libraries are
-    loaded and their code is compiled."""
+    loaded and their code is compiled. A grouper that has none spares each process seconds of a core."""
     n = 64
     vectors = np.random.default_rng(0).standard_normal((n, 32), np.float32)
     frontier = Frontier(
@@ -216,7 +224,7 @@ def warm_up() -> None:
     async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
-    asyncio.run(load_grouper("umap_gmm")(frontier, GroupingParams(), at_once))
+    asyncio.run(load_grouper(grouper)(frontier, GroupingParams(), at_once))
 
 
 def health_of(engine: AsyncEngine) -> Health:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
+from infra.fake_provider import RunningFakeProvider
 from tests.client import ApiClient
 
 OPERATOR = {"voyage_api_key": "vk-operator-key", "deepseek_api_key": "dk-operator-key"}
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(served: RunningFakeProvider) -> RunningFakeProvider:
-    served.reset()
-    return served
 
 
 @pytest.fixture

@@ -7,10 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.settings import Settings
 from services.build_tree import Debounce
 from services.domain import Dataset, EmbeddingSpace
 from tests.client import ApiClient
 from tests.factories import TOPICS, handbook, page
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With a debounce that uploads of the same moment share on a busy machine too."""
+    return settings.model_copy(update={"tree": settings.tree.model_copy(update={"debounce_seconds": 0.2})})
 
 
 async def builds_of(api: ApiClient, dataset: str) -> list[dict[str, object]]:
