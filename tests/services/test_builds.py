@@ -16,8 +16,9 @@ from tests.factories import TOPICS, handbook, page
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """With a debounce that uploads of the same moment share on a busy machine too."""
-    return settings.model_copy(update={"tree": settings.tree.model_copy(update={"debounce_seconds": 0.2})})
+    """The grouper as it comes, and a debounce that uploads of the same moment share on a busy machine too."""
+    changed = {"grouper": "umap_gmm", "debounce_seconds": 0.2}
+    return settings.model_copy(update={"tree": settings.tree.model_copy(update=changed)})
 
 
 async def builds_of(api: ApiClient, dataset: str) -> list[dict[str, object]]:
