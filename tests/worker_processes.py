@@ -1,4 +1,4 @@
-"""Workers in processes of their own, that tests kill."""
+"""Workers in processes of their own, that tests kill; and when workers have nothing left to do."""
 
 from __future__ import annotations
 
@@ -58,5 +58,16 @@ async def give_up_dead_workers(database_url: str) -> None:
     try:
         await connection.execute("update procrastinate_workers set last_heartbeat = now() - interval '1 hour'")
         await connection.execute("update provider_calls set expires_at = now() where finished_at is null")
+    finally:
+        await connection.close()
+
+
+async def until_idle(database_url: str, seconds: float = 60) -> None:
+    """Until the queue has no row any more: every attempt has ended, to its last commit."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(seconds):
+            while await connection.fetchval("select exists (select from procrastinate_jobs)"):
+                await asyncio.sleep(0.02)
     finally:
         await connection.close()

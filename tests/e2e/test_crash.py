@@ -15,7 +15,7 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import handbook
-from tests.worker_processes import give_up_dead_workers, worker_process
+from tests.worker_processes import give_up_dead_workers, until_idle, worker_process
 
 # Each boundary of the first upload to a dataset with a tree. Held against what a whole run passes.
 POINTS = [
@@ -108,7 +108,7 @@ async def test_these_are_all_the_points_that_a_run_passes(
     sent = await api.submit(handbook(3), name="second.md")
     async with worker_process(database_url) as worker:
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
-        await asyncio.sleep(0.5)
+        await until_idle(database_url)
         worker.send_signal(signal.SIGTERM)
         output, _ = await worker.communicate()
     passed = {line for line in output.decode().split() if not line.endswith(":")}
