@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.client import ApiClient
-from tests.factories import TOPICS, page
+from tests.factories import TOPICS, handbook, page
 
 
 async def library(api: ApiClient) -> None:
@@ -34,3 +34,8 @@ async def passages(api: ApiClient) -> None:
 async def anchors(api: ApiClient) -> None:
     """One document in small chunks, without a tree."""
     await api.ingest(page("anchors", 8), doc_id="anchors", build_tree="false", chunk_size="250")
+
+
+async def handbooks(api: ApiClient) -> None:
+    """A dataset with one document and its tree, to which another comes."""
+    await api.ingest(handbook(2), name="first.md")

@@ -15,7 +15,10 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import handbook
+from tests.libraries import handbooks
 from tests.worker_processes import give_up_dead_workers, until_idle, worker_process
+
+pytestmark = pytest.mark.filled_with(put=handbooks)
 
 # Each boundary of the first upload to a dataset with a tree. Held against what a whole run passes.
 POINTS = [
@@ -63,12 +66,7 @@ async def state_of(database_url: str) -> dict[str, Any]:
 async def test_a_worker_that_is_killed_loses_nothing(
     point: str, api: ApiClient, container: Container, database_url: str, pool: ProcessPool
 ) -> None:
-    settings = container.settings.model_copy(
-        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
-    )
-    async with running_worker(settings, database_url, pool):
-        first = await api.ingest(handbook(2), name="first.md")
-
+    first = (await api.data("/v1/datasets/ds"))["live_tree"]
     sent = await api.submit(handbook(3), name="second.md")
     async with worker_process(database_url, point) as worker:
         async with asyncio.timeout(60):
@@ -80,7 +78,7 @@ async def test_a_worker_that_is_killed_loses_nothing(
     after_all = point == "after:jobs.succeed"
     assert (found["tree_id"] == first["tree_id"]) is not after_all
 
-    async with running_worker(settings, database_url, pool):
+    async with running_worker(container.settings, database_url, pool):
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
     state = await state_of(database_url)
     assert state == {
@@ -97,14 +95,7 @@ async def test_a_worker_that_is_killed_loses_nothing(
 
 
 @pytest.mark.timeout(120)
-async def test_these_are_all_the_points_that_a_run_passes(
-    api: ApiClient, container: Container, database_url: str, pool: ProcessPool
-) -> None:
-    settings = container.settings.model_copy(
-        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
-    )
-    async with running_worker(settings, database_url, pool):
-        await api.ingest(handbook(2), name="first.md")
+async def test_these_are_all_the_points_that_a_run_passes(api: ApiClient, database_url: str) -> None:
     sent = await api.submit(handbook(3), name="second.md")
     async with worker_process(database_url) as worker:
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
