@@ -36,24 +36,24 @@ from interfaces_adaptor.gateways.readers import READERS
 from interfaces_adaptor.jobs.queue import Chore
 from interfaces_adaptor.repositories import repositories_for
 from interfaces_adaptor.repositories.keys import SqlKeyStore
-from services import Services
-from services.access import Access
-from services.answer import Answerer
-from services.build_tree import Debounce, TreeBuilder
+from services.access import ApiKeys
 from services.clustering import Frontier, GroupingParams, Matrix, load_grouper
-from services.cost import Budget
-from services.domain import Lease, TenantId
-from services.embed_texts import TextEmbedder
-from services.estimate_cost import CostEstimator
+from services.compute import Compute
+from services.cost.budget import Budget
+from services.cost.estimate import CostEstimator
+from services.domain import TenantId
 from services.health import Health, Part
-from services.index_document import DocumentIndexer
-from services.ingest_document import DocumentIngestor
-from services.jobs import JobRunner
+from services.ingest.index import DocumentIndexer
+from services.ingest.upload import DocumentIngestor
+from services.jobs.job import Lease
+from services.jobs.run import JobRunner
 from services.lifecycle import Lifecycle
-from services.mend_tree import TreeMender
-from services.ports import Compute
-from services.retrieve import Retriever
+from services.models.embed_texts import TextEmbedder
+from services.retrieval.answer import Answerer
+from services.retrieval.retrieve import Retriever
 from services.store import OpenUnitOfWork, UnitOfWork
+from services.tree.build import Debounce, TreeBuilder
+from services.tree.mend import TreeMender
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Container:
     settings: Settings
     engine: AsyncEngine
     services: Services
-    access: Access
+    access: ApiKeys
     health: Health
 
 
@@ -110,7 +110,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             open_unit_of_work=units,
         )
         try:
-            yield Container(settings, engine, services, Access(SqlKeyStore(engine)), health_of(engine))
+            yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health_of(engine))
         finally:
             await engine.dispose()
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from services.clustering.matrix import IntArray, Matrix
+from services.arrays import IntArray
+from services.clustering.matrix import Matrix
 from services.errors import RaptorError
 
 Compute = Callable[..., Awaitable[Any]]

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from app.container import Container
 from app.settings import Settings
 from infra.fake_provider import RunningFakeProvider
-from services.cost import Budget, Errand, Meter
+from services.cost.budget import Budget, CallContext, Meter
 from services.domain import TenantId
 from services.errors import BudgetExceeded, ProviderError
-from services.ports import ChatAnswer, ChatRequest
+from services.models.chat import ChatAnswer, ChatRequest
 from tests.answering import asking
 
 MODEL = "openai/gpt-6-luna"
@@ -27,8 +27,8 @@ def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
     return asking(settings, provider)
 
 
-async def streamed(container: Container, errand: Errand) -> list[str | ChatAnswer]:
-    model = container.services.models.chat(MODEL, errand)
+async def streamed(container: Container, context: CallContext) -> list[str | ChatAnswer]:
+    model = container.services.models.chat(MODEL, context)
     async with aclosing(model.stream(REQUEST)) as parts:
         return [part async for part in parts]
 
@@ -50,14 +50,14 @@ async def open_calls(container: Container) -> int:
 
 
 async def test_the_parts_are_the_answer_and_it_is_paid_once(container: Container, tenant: TenantId) -> None:
-    errand = Errand(tenant)
-    *parts, answer = await streamed(container, errand)
+    context = CallContext(tenant)
+    *parts, answer = await streamed(container, context)
     assert isinstance(answer, ChatAnswer)
     assert "".join(str(part) for part in parts) == answer.text != ""
     assert len(parts) > 2
     assert answer.finish_reason == "stop"
     assert (await ledger(container))["calls"] == answer.usage.calls == 1
-    assert errand.meter.used == answer.usage
+    assert context.meter.used == answer.usage
     assert await open_calls(container) == 0
 
 
@@ -66,7 +66,7 @@ async def test_a_stream_that_does_not_begin_is_tried_again(
     container: Container, tenant: TenantId, provider: RunningFakeProvider, kind: str
 ) -> None:
     provider.faults({"kind": kind})
-    answer = (await streamed(container, Errand(tenant)))[-1]
+    answer = (await streamed(container, CallContext(tenant)))[-1]
     assert isinstance(answer, ChatAnswer)
     assert provider.stats()["calls"] == 2
     assert (await ledger(container))["calls"] == 1
@@ -79,7 +79,7 @@ async def test_a_stream_that_breaks_off_is_an_error_and_what_came_is_booked(
     provider.faults({"kind": kind, "count": None})
     came = ""
     with pytest.raises(ProviderError):
-        async with aclosing(container.services.models.chat(MODEL, Errand(tenant)).stream(REQUEST)) as parts:
+        async with aclosing(container.services.models.chat(MODEL, CallContext(tenant)).stream(REQUEST)) as parts:
             async for part in parts:
                 came += str(part)
     assert came
@@ -96,7 +96,7 @@ async def test_how_an_answer_ended_is_told(
     container: Container, tenant: TenantId, provider: RunningFakeProvider, kind: str, reason: str
 ) -> None:
     provider.faults({"kind": kind})
-    answer = (await streamed(container, Errand(tenant)))[-1]
+    answer = (await streamed(container, CallContext(tenant)))[-1]
     assert isinstance(answer, ChatAnswer)
     assert answer.finish_reason == reason
     assert answer.usage.input_tokens > 0
@@ -107,14 +107,14 @@ async def test_who_hangs_up_in_the_middle_ends_the_call_and_pays_for_what_came(
     container: Container, tenant: TenantId, provider: RunningFakeProvider
 ) -> None:
     provider.faults({"kind": "hang_midway"})
-    errand = Errand(tenant)
-    stream = container.services.models.chat(MODEL, errand).stream(REQUEST)
+    context = CallContext(tenant)
+    stream = container.services.models.chat(MODEL, context).stream(REQUEST)
     first = await anext(stream)
     await stream.aclose()
     assert isinstance(first, str)
     assert await open_calls(container) == 0
     booked = await ledger(container)
-    assert booked["calls"] == errand.meter.used.calls == 1
+    assert booked["calls"] == context.meter.used.calls == 1
     assert 0 < booked["output_tokens"] < REQUEST.max_tokens
     await gone(provider)
 
@@ -123,7 +123,7 @@ async def test_who_hangs_up_before_the_first_part_pays_for_the_question(
     container: Container, tenant: TenantId, provider: RunningFakeProvider
 ) -> None:
     provider.faults({"kind": "hang"})
-    task = asyncio.create_task(streamed(container, Errand(tenant)))
+    task = asyncio.create_task(streamed(container, CallContext(tenant)))
     await under_way(provider)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -140,7 +140,7 @@ async def test_a_refused_stream_costs_nothing(
 ) -> None:
     provider.faults({"kind": "insufficient_quota", "count": None})
     with pytest.raises(ProviderError):
-        await streamed(container, Errand(tenant))
+        await streamed(container, CallContext(tenant))
     assert provider.stats()["calls"] == 1
     assert (await ledger(container))["calls"] == 0
 
@@ -149,7 +149,7 @@ async def test_a_budget_stops_a_stream_before_it_is_asked_for(
     container: Container, tenant: TenantId, provider: RunningFakeProvider
 ) -> None:
     with pytest.raises(BudgetExceeded):
-        await streamed(container, Errand(tenant, meter=Meter(Budget(max_cost=1e-9))))
+        await streamed(container, CallContext(tenant, meter=Meter(Budget(max_cost=1e-9))))
     assert provider.stats()["calls"] == 0
 
 

@@ -16,7 +16,7 @@ from interfaces_adaptor.jobs import queue as queue_adapter
 from interfaces_adaptor.jobs.queue import job_queue, rescue
 from interfaces_adaptor.repositories import jobs as jobs_repository
 from services.domain import DEFAULT_TENANT, EmbeddingSpace
-from services.store import NewJob
+from services.jobs.job import NewJob
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import page
@@ -33,9 +33,9 @@ def test_both_sides_name_the_task_alike() -> None:
 async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
     container: Container, database_url: str
 ) -> None:
-    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
-        await work.datasets.open("ds", SPACE, "exact")
-        job_id = await work.jobs.start(BUILD)
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        await work.open_dataset("ds", SPACE, "exact")
+        job_id = await work.start_job(BUILD)
         await work.commit()
     app = job_queue(libpq_url(database_url))
 
@@ -51,9 +51,9 @@ async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
 
 
 async def test_a_job_and_its_place_in_the_queue_are_there_together_or_not_at_all(container: Container) -> None:
-    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
-        await work.datasets.open("ds", SPACE, "exact")
-        await work.jobs.start(BUILD)
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        await work.open_dataset("ds", SPACE, "exact")
+        await work.start_job(BUILD)
     async with container.engine.connect() as connection:
         for table in ("datasets", "jobs", "procrastinate_jobs"):
             assert await connection.scalar(text(f"select count(*) from {table}")) == 0
@@ -80,9 +80,9 @@ async def test_the_job_of_a_dead_worker_is_taken_up_by_another(
 
 
 async def test_a_stalled_job_is_rescued_once(container: Container, database_url: str) -> None:
-    async with container.services.open_unit_of_work(DEFAULT_TENANT) as work:
-        await work.datasets.open("ds", SPACE, "exact")
-        await work.jobs.start(BUILD)
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        await work.open_dataset("ds", SPACE, "exact")
+        await work.start_job(BUILD)
         await work.commit()
     async with container.engine.begin() as connection:
         await connection.execute(text("update procrastinate_jobs set status = 'doing'"))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.settings import LimitSettings, Settings
 from infra.db.engine import create_engine
 from infra.fake_provider import RunningFakeProvider
-from infra.limiter import Limiter, Limits, current_call, heard
+from infra.limiter import Limiter, Limits, current_call, note_limits
 from services.errors import ContextTooLong, ProviderRateLimited
 from tests.client import ApiClient
 from tests.factories import handbook
@@ -94,7 +94,7 @@ async def test_a_key_of_another_is_not_slowed_down(engine: AsyncEngine) -> None:
 async def test_what_an_answer_says_of_its_limits_is_kept_to(engine: AsyncEngine) -> None:
     first, other = Limiter(engine), Limiter(engine)
     async with first.call("openai", "key", Limits(), 10):
-        heard({"x-ratelimit-limit-requests": "2", "x-ratelimit-limit-tokens": "1000"})
+        note_limits({"x-ratelimit-limit-requests": "2", "x-ratelimit-limit-tokens": "1000"})
     assert current_call.get() is None
     with pytest.raises(ContextTooLong):
         async with other.call("openai", "key", Limits(), 1_001):

@@ -8,12 +8,20 @@ from typing import Any, cast
 import pytest
 
 from app.container import Container
-from services.answer import Answered, Answerer, Delta, Question, Statement
-from services.cost import Errand
-from services.domain import TenantId, Usage
+from services.cost.budget import CallContext
+from services.cost.usage import Usage
+from services.domain import TenantId
 from services.errors import ContextTooLong, ProviderBadAnswer
-from services.ports import ChatAnswer, ChatRequest, Models, ResolvedModel
-from services.retrieve import Query
+from services.models.chat import ChatAnswer, ChatRequest
+from services.models.registry import Models, ResolvedModel
+from services.retrieval.answer import (
+    Answered,
+    Answerer,
+    Delta,
+    Question,
+    Statement,
+)
+from services.retrieval.retrieve import Query
 from tests.libraries import anchors
 
 pytestmark = pytest.mark.filled_with(put=anchors)
@@ -43,10 +51,10 @@ class Scripted:
     def resolve_chat(self, name: str) -> ResolvedModel:
         return ResolvedModel(name)
 
-    def default_chat(self, _errand: Errand) -> str:
+    def default_chat(self, _errand: CallContext) -> str:
         return "scripted/model"
 
-    def chat(self, _name: str, _errand: Errand) -> Scripted:
+    def chat(self, _name: str, _errand: CallContext) -> Scripted:
         return self
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.settings import Settings
-from services.build_tree import Debounce
 from services.domain import Dataset, EmbeddingSpace
+from services.tree.build import Debounce
 from tests.client import ApiClient
 from tests.factories import TOPICS, handbook, page
 
