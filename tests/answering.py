@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from app.container import Container
 from app.main import create_app
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 
 OPERATOR_KEY = "operator-key-0001"
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from threadpoolctl import threadpool_limits
@@ -24,11 +24,11 @@ from app.main import create_app
 from app.resources import migrations_folder
 from app.settings import Settings, load_settings
 from app.worker import queue_params
+from embedded_postgres.server import EmbeddedPostgres
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
 from infra.db.migrate import Migrations, migrate
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
-from infra.postgres.server import EmbeddedPostgres
 from interfaces_adaptor.jobs.queue import job_queue, register, work
 from services.domain import DEFAULT_TENANT, TenantId
 from tests.adapters.embedded_postgres import closed_folder, roomy_memory
@@ -220,8 +220,8 @@ async def running(settings: Settings, database_url: str, pool: ProcessPool) -> A
 
 @asynccontextmanager
 async def api_client(container: Container, **headers: str) -> AsyncIterator[ApiClient]:
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False, client=("127.0.0.1", 50000))
-    async with httpx.AsyncClient(
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False, client=("127.0.0.1", 50000))
+    async with httpx2.AsyncClient(
         transport=transport, base_url="http://localhost", headers=headers, timeout=100
     ) as http:
         yield ApiClient(http)

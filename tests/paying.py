@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 
 SAMPLES = sorted((Path(__file__).resolve().parents[1] / "samples").glob("*.md"))
 EMBEDDER = "voyage/voyage-context-3"

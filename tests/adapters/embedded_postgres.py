@@ -16,13 +16,13 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 
 CHECKOUT = Path(__file__).parents[2]
 OWNER = """
 import os, signal, sys, time
 from pathlib import Path
-from infra.postgres import EmbeddedPostgres
+from embedded_postgres import EmbeddedPostgres
 # As in a program that was started from a terminal: a background job of a shell begins with SIGINT ignored, and what is
 # ignored is inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)

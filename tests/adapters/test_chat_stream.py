@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.container import Container
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from services.cost.budget import Budget, CallContext, Meter
 from services.domain import TenantId
 from services.errors import BudgetExceeded, ProviderError

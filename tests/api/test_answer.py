@@ -6,13 +6,13 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import text
 
 from app.container import Container
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from tests.answering import OPERATOR_KEY, asking, listening
 from tests.client import ApiClient, error_of
 from tests.libraries import passages
@@ -36,7 +36,7 @@ async def streamed(api: ApiClient, headers: dict[str, str], **body: Any) -> list
     return events_of(response)
 
 
-def events_of(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+def events_of(response: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
     if response.headers["content-type"].startswith(NDJSON["Accept"]):
         lines = [json.loads(line) for line in response.text.split("\n") if line]
         return [(line["event"], line["data"]) for line in lines]
@@ -230,7 +230,7 @@ class TestWithAModel:
     async def test_who_hangs_up_stops_the_paid_call(
         self, api: ApiClient, provider: RunningFakeProvider, container: Container
     ) -> None:
-        async with listening(container) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with listening(container) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
             for headers, kind in ((SSE, "hang_midway"), (SSE, "hang"), ({}, "hang_midway"), ({}, "hang")):
                 provider.reset()
                 provider.faults({"kind": kind, "endpoint": "chat"})
@@ -260,7 +260,7 @@ class TestWithAModel:
                 assert (await reader.read(1)) == b"H"
             await until(lambda: provider.stats()["calls"] == 8 and provider.stats()["in_flight"] == 0)
             await until_closed(container)
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
                 async with asyncio.timeout(10):
                     other = await http.post("/v1/answer", json={"dataset_id": "ds", "query": QUESTION})
             assert other.status_code == 200

@@ -10,8 +10,8 @@ import pytest
 
 from app.container import open_container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
 from tests.paying import SAMPLES, paying

@@ -11,8 +11,8 @@ import pytest
 
 from app.container import Container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider
 from infra.embeddings.lexical import lexical_vectors
-from infra.fake_provider import RunningFakeProvider
 from tests.answering import asking, listening
 from tests.client import ApiClient, error_of
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from app.container import Container, open_container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider
 from infra.paid.results import PaidResults, Retention
 from services.domain import DEFAULT_TENANT
 from tests.client import ApiClient, error_of

@@ -10,7 +10,7 @@ import pytest
 
 from app.container import open_container
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client
 from tests.factories import handbook, page

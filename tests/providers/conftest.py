@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from infra.fake_provider import RunningFakeProvider
+from fake_provider import RunningFakeProvider
 from tests.client import ApiClient
 
 OPERATOR = {"voyage_api_key": "vk-operator-key", "deepseek_api_key": "dk-operator-key"}

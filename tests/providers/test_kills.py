@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
-from bench.fault_matrix import TREE, document, models_file
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider, running_fake_provider
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.providers.conftest import OPERATOR, summaries_of, with_providers
+from tests.providers.fault_matrix import TREE, document, models_file
 from tests.worker_processes import give_up_dead_workers, worker_process
 
 # The worker is killed when so many calls and one more have come in: the first has been answered and stored.

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import LimitSettings, Settings
+from fake_provider import RunningFakeProvider
 from infra.db.engine import create_engine
-from infra.fake_provider import RunningFakeProvider
 from infra.limiter import Limiter, Limits, current_call, note_limits
 from services.errors import ContextTooLong, ProviderRateLimited
 from tests.client import ApiClient

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from app.container import open_container
 from app.settings import Settings
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
-from infra.fake_provider import RunningFakeProvider
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS
