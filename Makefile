@@ -9,7 +9,7 @@ ARGS ?=
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test serve check format bench bench-tree constraints clean
+.PHONY: help setup demo test test-fast serve check format bench bench-tree constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ serve: $(READY) ## Run the service
 
 test: $(READY) ## Run all tests, or those that ARGS name
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
+
+test-fast: $(READY) ## Run the tests that need neither database nor service, in less than a minute
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not service' $(ARGS)
 
 check: $(READY) ## Format, lint, types, import contracts, tests: what has to be green before a commit
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -118,11 +118,9 @@ async def open_worker(
         database_url, pool_size=settings.database.pool_size, timeout_s=settings.database.timeout_seconds
     )
     storage = partial(storage_class, engine)
-    compute = pool or ProcessPool(settings.worker.processes or None, warm_up)
     secrets = secret_box(secret_value(settings.secret_key), settings.data_dir)
-    warming = asyncio.create_task(compute.warm())
     try:
-        async with http_client() as http:
+        async with nullcontext(pool) if pool else warm_pool(settings) as compute, http_client() as http:
             models = open_models(settings, engine, http, compute)
             indexer = DocumentIndexer(storage, models, compute, secrets)
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
@@ -143,11 +141,20 @@ async def open_worker(
             )
             yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes))
     finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
+    """A process pool that warms itself while the worker begins its work."""
+    pool = ProcessPool(settings.worker.processes or None, partial(warm_up, settings.tree.grouper))
+    warming = asyncio.create_task(pool.warm())
+    try:
+        yield pool
+    finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        if pool is None:
-            compute.close()
-        await engine.dispose()
+        pool.close()
 
 
 def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndexes) -> tuple[PeriodicTask, ...]:

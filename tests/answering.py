@@ -24,6 +24,7 @@ def asking(settings: Settings, provider: RunningFakeProvider, **changes: object)
         update={
             "openai_api_key": SecretStr(OPERATOR_KEY),
             "provider_base_url_override": provider.url,
+            "provider_retry_seconds": 0.01,
             **changes,
         }
     )

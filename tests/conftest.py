@@ -1,12 +1,15 @@
 """What tests stand on: a real Postgres with a database of its own for each test, the real API and worker in this
-process, a process pool that all share."""
+process, a process pool that all share.
+
+Tests that begin with the same documents are marked `filled_with(put=…)`: the function fills a service once, and each of
+these tests has a copy of its database. Only a test that changes something needs a worker (`running`) then."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,28 @@ from app.resources import migrations_folder
 from app.settings import Settings, load_settings
 from app.worker import queue_params
 from embedded_postgres.server import EmbeddedPostgres
+from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
 from infra.db.migrate import Migrations, migrate
 from interfaces_adaptor.jobs.queue import job_queue, register, work
 from services.domain import DEFAULT_TENANT, TenantId
+from tests.adapters.embedded_postgres import closed_folder, roomy_memory
 from tests.client import ApiClient
 
-TEMPLATE = "raptor_template"
+Fill = Callable[[ApiClient], Awaitable[None]]
+
+
+NEED_SERVICE = ("adapters", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks with `service` what stands on a database: all that has to do with the fixture `server`, and the folders
+    whose tests start programs of their own. `make test-fast` leaves them out."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in NEED_SERVICE or "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.service)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,9 +57,10 @@ def one_thread_a_process() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the embedded server has its files."""
-    return tmp_path_factory.mktemp("postgres")
+def server_folder() -> Iterator[Path]:
+    """Where the embedded server has its files: in memory where there is room, as databases are copied for each test."""
+    with closed_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -58,20 +76,60 @@ def server(server_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server: str) -> str:
-    """A database with the schema, which each test's is copied from."""
-    name = f"{TEMPLATE}_{uuid.uuid4().hex[:8]}"
+    """A database with the schema."""
+    name = f"template_{uuid.uuid4().hex[:8]}"
     run_sql(server, f"create database {name}")
     asyncio.run(migrate(named(server, name), Migrations(migrations_folder())))
     return name
 
 
+@pytest.fixture(scope="session")
+def filled(
+    server: str, template: str, pool: ProcessPool, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Fill], str]:
+    """Makes a database of what a function puts into a service, once for all tests that begin with it."""
+    made: dict[Fill, str] = {}
+
+    def of(fill: Fill) -> str:
+        if fill not in made:
+            name = copied(server, template)
+            folder = tmp_path_factory.mktemp("filled")
+            with pytest.MonkeyPatch.context() as patch:
+                asyncio.run(fill_database(fill, quick_settings(folder, patch), named(server, name), pool))
+            made[fill] = name
+        return made[fill]
+
+    return of
+
+
+async def fill_database(fill: Fill, settings: Settings, database_url: str, pool: ProcessPool) -> None:
+    async with (
+        open_container(settings, database_url) as container,
+        running_worker(settings, database_url, pool),
+        api_client(container) as client,
+    ):
+        await fill(client)
+
+
 @pytest.fixture
-def database_url(server: str, template: str) -> Iterator[str]:
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    # `file_copy` would make two checkpoints a test: 0.9 s instead of 0.2 s.
-    run_sql(server, f"create database {name} template {template} strategy wal_log")
+def database_url(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
+    """A database of the test's own: an empty one, or a copy of what `filled_with` names."""
+    marker = request.node.get_closest_marker("filled_with")
+    template = (
+        request.getfixturevalue("filled")(marker.kwargs["put"]) if marker else request.getfixturevalue("template")
+    )
+    name = copied(server, template)
     yield named(server, name)
     run_sql(server, f"drop database {name} with (force)")
+
+
+def copied(server: str, template: str) -> str:
+    """A new database with what the template holds; its name. Copying files makes two checkpoints, which take 10 ms in
+    memory, half of what copying through the log takes, and up to a second on a disk."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    strategy = "file_copy" if roomy_memory() else "wal_log"
+    run_sql(server, f"create database {name} template {template} strategy {strategy}")
+    return name
 
 
 def run_sql(server: str, statement: str) -> None:
@@ -93,25 +151,45 @@ def pool() -> Iterator[ProcessPool]:
     shared.close()
 
 
+@pytest.fixture(scope="session")
+def served() -> Iterator[RunningFakeProvider]:
+    with running_fake_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(served: RunningFakeProvider) -> RunningFakeProvider:
+    """The fake provider, as new for each test."""
+    served.reset()
+    return served
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    return quick_settings(tmp_path, monkeypatch)
+
+
+def quick_settings(folder: Path, patch: pytest.MonkeyPatch) -> Settings:
     """The defaults, with short waits; nothing of the developer's own environment or .env."""
     for name in os.environ:
         if name.startswith("RAPTOR_") or name in ("DATABASE_URL", "MAX_UPLOAD_BYTES"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+            patch.delenv(name)
+    patch.chdir(folder)
     defaults = load_settings()
     return defaults.model_copy(
         update={
-            "data_dir": tmp_path / "data",
+            "data_dir": folder / "data",
             # A test that brings a key would otherwise pay for refinement as well.
             "chunk": defaults.chunk.model_copy(update={"refine": "off"}),
-            "tree": defaults.tree.model_copy(update={"debounce_seconds": 0.2, "debounce_max_seconds": 2.0}),
+            # Groups without numerical libraries, which each process would have to load.
+            "tree": defaults.tree.model_copy(
+                update={"grouper": "contiguous", "debounce_seconds": 0.05, "debounce_max_seconds": 2.0}
+            ),
             "worker": defaults.worker.model_copy(
                 update={
                     "poll_seconds": 0.05,
-                    "heartbeat_seconds": 0.5,
-                    "dead_after_seconds": 2.0,
+                    "heartbeat_seconds": 0.3,
+                    "dead_after_seconds": 30.0,
                     "shutdown_seconds": 1.0,
                 }
             ),

@@ -18,7 +18,7 @@ CHAT = "deepseek/deepseek-v4-flash"
 def paying(settings: Settings, provider: RunningFakeProvider, **changes: Any) -> Settings:
     """The settings with keys for an embedder and a chat model; `changes` are fields of the providers' settings."""
     keys = {"voyage_api_key": SecretStr("operator-voyage"), "deepseek_api_key": SecretStr("operator-deepseek")}
-    update = {"provider_base_url_override": provider.url, **keys, **changes}
+    update = {"provider_base_url_override": provider.url, "provider_retry_seconds": 0.01, **keys, **changes}
     return settings.model_copy(update={"providers": settings.providers.model_copy(update=update)})
 
 

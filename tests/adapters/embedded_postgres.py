@@ -23,6 +23,10 @@ OWNER = """
 import os, signal, sys, time
 from pathlib import Path
 from embedded_postgres import EmbeddedPostgres
+# As in a program that was started from a terminal: a background job of a shell begins with SIGINT ignored, and what is
+# ignored is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 server = EmbeddedPostgres(Path(sys.argv[1]))
 server.start()
 {then}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy import text
 
 from app.container import Container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from services.cost.budget import Budget, CallContext, Meter
 from services.domain import TenantId
 from services.errors import BudgetExceeded, ProviderError
@@ -21,12 +20,6 @@ from tests.answering import asking
 
 MODEL = "openai/gpt-6-luna"
 REQUEST = ChatRequest(purpose="answer", system="Echo.", user="One two three four five six. " * 12, max_tokens=200)
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
 
 
 @pytest.fixture

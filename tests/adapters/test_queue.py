@@ -18,6 +18,7 @@ from services.jobs.job import NewJob
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import page
+from tests.worker_processes import until_idle
 
 SPACE = EmbeddingSpace("builtin", "lexical-1", 1024)
 BUILD = NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, params={})
@@ -103,12 +104,7 @@ async def test_finished_work_leaves_no_rows_in_the_queue(
 ) -> None:
     async with running_worker(container.settings, database_url, pool):
         await api.ingest(page("bees"))
-        await asyncio.sleep(0.5)
-    async with container.engine.connect() as connection:
-        left = await connection.scalar(
-            text("select count(*) from procrastinate_jobs where queue_name = :jobs"), {"jobs": JOBS}
-        )
-        assert left == 0
+        await until_idle(database_url)
 
 
 @pytest.mark.timeout(60)

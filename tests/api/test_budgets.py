@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,12 +19,6 @@ from tests.paying import SAMPLES, paying
 BOOK = "\n\n".join(path.read_text(encoding="utf-8") for path in SAMPLES[:2])
 SMALL: dict[str, Any] = {"chunk_size": "400", "chunk_overlap": "0"}  # so that the book has a tree worth stopping
 DEAR = {"max_tokens": "1000000", "max_cost": "100", "max_calls": "1000"}
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 from app.container import Container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.embeddings.lexical import lexical_vectors
 from tests.answering import asking, listening
 from tests.client import ApiClient, error_of
@@ -95,11 +94,6 @@ async def test_a_full_request_of_64_inputs_is_answered_in_order(api: ApiClient) 
 
 
 class TestWithAProvider:
-    @pytest.fixture
-    def provider(self) -> Iterator[RunningFakeProvider]:
-        with running_fake_provider() as running:
-            yield running
-
     @pytest.fixture
     def settings(self, settings: Settings, provider: RunningFakeProvider) -> Settings:
         return asking(settings, provider)

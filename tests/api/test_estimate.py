@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from app.container import open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
@@ -18,12 +18,6 @@ from tests.paying import CHAT, EMBEDDER, SAMPLES, paying
 
 TEXTS = [path.read_text(encoding="utf-8") for path in SAMPLES]
 HANDBOOK = [{"text": text, "file_name": path.name} for path, text in zip(SAMPLES, TEXTS, strict=True)]
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import running_worker
 from tests.factories import handbook, page
+from tests.worker_processes import until_idle
 
 
 async def test_respond_async_answers_at_once_with_the_job(api: ApiClient) -> None:
@@ -90,7 +91,8 @@ async def test_a_queued_job_is_cancelled_at_once_and_can_be_taken_up_again(
     assert (await api.job(sent["job_id"]))["error"]["code"] == "cancelled"
 
     async with running_worker(container.settings, database_url, pool):
-        await asyncio.sleep(0.5)
+        # One that was sent later is done: the cancelled one has had its turn.
+        await api.ingest(page("salt"), name="later.md", build_tree="false")
         assert (await api.job(sent["job_id"]))["status"] == "cancelled"
         again = (await api.post(f"/v1/jobs/{sent['job_id']}/retry")).json()["data"]
         assert (await api.finished(again["job_id"]))["status"] == "succeeded"
@@ -98,13 +100,13 @@ async def test_a_queued_job_is_cancelled_at_once_and_can_be_taken_up_again(
 
 
 @pytest.mark.usefixtures("running")
-async def test_a_running_job_stops_when_it_is_cancelled(api: ApiClient) -> None:
+async def test_a_running_job_stops_when_it_is_cancelled(api: ApiClient, database_url: str) -> None:
     line = "".join(f"word{i} " for i in range(500_000))
     sent = await api.submit(line, build_tree="false")
     while (await api.job(sent["job_id"]))["status"] == "queued":
         await asyncio.sleep(0.02)
     await api.post(f"/v1/jobs/{sent['job_id']}/cancel")
-    await asyncio.sleep(1.0)
+    await until_idle(database_url)
     job = await api.job(sent["job_id"])
     assert job["status"] == "cancelled"
     assert (await api.data("/v1/datasets/ds"))["chunks"] == 0

@@ -15,6 +15,12 @@ from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, handbook, page
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With the grouper as it comes: here it is seen what a tree is like."""
+    return settings.model_copy(update={"tree": settings.tree.model_copy(update={"grouper": "umap_gmm"})})
+
+
 async def all_items(api: ApiClient, path: str, **params: Any) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     cursor: str | None = None

@@ -8,31 +8,16 @@ import asyncpg
 import pytest
 
 from tests.client import ApiClient, error_of
-from tests.factories import TOPICS, handbook, page
+from tests.factories import handbook, page
+from tests.libraries import library
 
-pytestmark = pytest.mark.usefixtures("running")
-
-
-async def library(api: ApiClient) -> None:
-    """One document a topic, in one dataset."""
-    jobs = []
-    for number, topic in enumerate(TOPICS):
-        sent = await api.submit(
-            page(topic, 6),
-            doc_id=topic,
-            name=f"{topic}.md",
-            source=f"shelf/{topic}",
-            tags=["sea" if topic in ("anchors", "salt", "clocks", "maps") else "land", f"n{number}"],
-            extra_meta=f'{{"shelf": {number % 2}, "by": {{"name": "{topic[0]}"}}}}',
-        )
-        jobs.append(sent["job_id"])
-    for job in jobs:
-        assert (await api.finished(job))["status"] == "succeeded"
+begins_with_library = pytest.mark.filled_with(put=library)
+needs_worker = pytest.mark.usefixtures("running")
 
 
+@begins_with_library
 @pytest.mark.parametrize("mode", ["collapsed", "leaves", "tree_traversal"])
 async def test_a_hit_says_what_it_is_and_where_it_stands(api: ApiClient, mode: str) -> None:
-    await library(api)
 
     found = await api.retrieve("How do bees make honey in the hive?", mode=mode, top_k=12)
 
@@ -56,8 +41,8 @@ async def test_a_hit_says_what_it_is_and_where_it_stands(api: ApiClient, mode: s
     assert best["doc_id"] == "bees"
 
 
+@begins_with_library
 async def test_collapsed_ranks_all_levels_together_and_leaves_only_chunks(api: ApiClient) -> None:
-    await library(api)
     collapsed = await api.retrieve("honey in the hive", mode="collapsed", top_k=50)
     leaves = await api.retrieve("honey in the hive", mode="leaves", top_k=50)
     assert {hit["level"] for hit in collapsed["results"]} > {0}
@@ -67,8 +52,8 @@ async def test_collapsed_ranks_all_levels_together_and_leaves_only_chunks(api: A
         assert scores == sorted(scores, reverse=True)
 
 
+@begins_with_library
 async def test_traversal_goes_from_the_root_down(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("honey in the hive", mode="tree_traversal", top_k=20)
     levels = [hit["level"] for hit in found["results"]]
     assert levels == sorted(levels, reverse=True)
@@ -76,8 +61,8 @@ async def test_traversal_goes_from_the_root_down(api: ApiClient) -> None:
     assert levels[-1] == 0
 
 
+@begins_with_library
 async def test_traversal_fills_its_rows_whatever_the_filter_leaves(api: ApiClient) -> None:
-    await library(api)
     chunks = len((await api.data("/v1/documents/bees/chunks"))["items"])
     for top_k in (1, 5, 100):
         found = await api.retrieve("honey", mode="tree_traversal", top_k=top_k, filters={"doc_id": "bees"})
@@ -90,21 +75,22 @@ async def test_traversal_fills_its_rows_whatever_the_filter_leaves(api: ApiClien
     assert [hit["kind"] for hit in found["results"]] == ["leaf"] * 7
 
 
+@begins_with_library
 async def test_as_many_rows_come_back_as_match(api: ApiClient) -> None:
-    await library(api)
     chunks = (await api.data("/v1/datasets/ds"))["chunks"]
     found = await api.retrieve("anything at all", mode="leaves", top_k=100)
     assert len(found["results"]) == min(chunks, 100)
 
 
+@begins_with_library
 async def test_the_budget_is_kept(api: ApiClient) -> None:
-    await library(api)
     for max_tokens in (1, 100, 400, 1_000):
         found = await api.retrieve("honey in the hive", top_k=100, max_tokens=max_tokens)
         assert sum(hit["token_cnt"] for hit in found["results"]) <= max_tokens
     assert found["results"]
 
 
+@begins_with_library
 @pytest.mark.parametrize(
     ("filters", "documents"),
     [
@@ -124,7 +110,6 @@ async def test_the_budget_is_kept(api: ApiClient) -> None:
 async def test_filters_hold_before_the_ranking(
     api: ApiClient, mode: str, filters: dict[str, Any], documents: set[str]
 ) -> None:
-    await library(api)
     found = await api.retrieve("honey in the hive", mode=mode, top_k=100, filters=filters)
     leaves = [hit for hit in found["results"] if hit["kind"] == "leaf"]
     assert (
@@ -137,18 +122,21 @@ async def test_filters_hold_before_the_ranking(
         assert {chunk["doc_id"] for chunk in node["chunks"]} <= documents
 
 
+@needs_worker
 async def test_a_filter_that_nothing_matches_gives_nothing(api: ApiClient) -> None:
     await api.ingest(page("bees"))
     for filters in ({"doc_id": "nobody"}, {"meta.author": "nobody"}, {"level": 60}):
         assert (await api.retrieve("honey", filters=filters))["results"] == []
 
 
+@needs_worker
 async def test_a_level_can_be_asked_for(api: ApiClient) -> None:
     await api.ingest(handbook(12))
     found = await api.retrieve("honey in the hive", filters={"level": 1}, top_k=100)
     assert {hit["level"] for hit in found["results"]} == {1}
 
 
+@needs_worker
 async def test_scripts_without_spaces_and_diacritics_are_found(api: ApiClient) -> None:
     await api.ingest("# Trạm\n\nNước mưa được lọc qua cát trước khi uống.\n", doc_id="vi", name="vi.md")
     await api.ingest("# 设备\n\n借用仪器以前必须登记姓名和归还日期。\n", doc_id="zh", name="zh.md")
@@ -162,8 +150,9 @@ async def test_scripts_without_spaces_and_diacritics_are_found(api: ApiClient) -
         assert (await api.retrieve(question, mode="leaves"))["results"][0]["doc_id"] == expected
 
 
+@needs_worker
+@begins_with_library
 async def test_deleted_text_is_gone_when_the_delete_is_answered(api: ApiClient) -> None:
-    await library(api)
     response = await api.delete("/v1/documents/bees")
     assert response.status_code == 200, response.text
     job = response.json()["data"]["job_id"]
@@ -179,15 +168,17 @@ async def test_deleted_text_is_gone_when_the_delete_is_answered(api: ApiClient) 
     assert (await api.retrieve("anything", mode="leaves", top_k=100))["results"]
 
 
+@needs_worker
+@begins_with_library
 async def test_a_hard_delete_leaves_no_word_of_the_document(api: ApiClient, database_url: str) -> None:
-    await library(api)
     await api.delete("/v1/documents/bees?hard=true")
     assert await words_left("honey", database_url) == {}
 
 
+@needs_worker
+@begins_with_library
 @pytest.mark.parametrize("where", ["", "&dataset_id=ds"])
 async def test_what_was_deleted_softly_can_be_erased_later(api: ApiClient, database_url: str, where: str) -> None:
-    await library(api)
     softly = await api.delete(f"/v1/documents/bees?hard=false{where}")
     await api.finished(softly.json()["data"]["job_id"])
     assert set(await words_left("honey", database_url)) >= {"documents", "chunks"}
@@ -202,6 +193,7 @@ async def test_what_was_deleted_softly_can_be_erased_later(api: ApiClient, datab
     assert (await api.retrieve("anything", mode="leaves"))["results"]
 
 
+@needs_worker
 async def test_an_erasure_asks_which_dataset_where_two_had_the_document(api: ApiClient, database_url: str) -> None:
     """Also where one of them has deleted it softly: what is erased does not come back."""
     for dataset in ("one", "two"):
@@ -227,8 +219,9 @@ async def words_left(word: str, database_url: str) -> dict[str, int]:
     return {table: rows for table, rows in found.items() if rows}
 
 
+@needs_worker
+@begins_with_library
 async def test_a_deleted_document_can_come_back(api: ApiClient) -> None:
-    await library(api)
     await api.delete("/v1/documents/bees")
     back = await api.ingest(page("bees", 6), doc_id="bees", name="bees.md")
     assert back["status"] == "embedded"
@@ -236,6 +229,7 @@ async def test_a_deleted_document_can_come_back(api: ApiClient) -> None:
     assert found["results"][0]["doc_id"] == "bees"
 
 
+@needs_worker
 async def test_the_last_document_takes_the_tree_with_it(api: ApiClient) -> None:
     await api.ingest(page("bees"), doc_id="only")
     job = (await api.delete("/v1/documents/only")).json()["data"]["job_id"]
@@ -244,6 +238,7 @@ async def test_the_last_document_takes_the_tree_with_it(api: ApiClient) -> None:
     assert (await api.post("/v1/retrieve", json={"dataset_id": "ds", "query": "x"})).status_code == 400
 
 
+@needs_worker
 async def test_a_deleted_dataset_leaves_nothing(api: ApiClient) -> None:
     await api.ingest(page("bees"))
     assert (await api.delete("/v1/datasets/ds")).status_code == 200

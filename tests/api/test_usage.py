@@ -4,7 +4,7 @@ twice."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.container import Container, open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from infra.paid.results import PaidResults, Retention
 from services.domain import DEFAULT_TENANT
@@ -23,12 +23,6 @@ from tests.conftest import api_client, running_worker
 from tests.paying import CHAT, EMBEDDER, SAMPLES, chats, paying
 
 BOOK = SAMPLES[0].read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
 
 
 @pytest.fixture

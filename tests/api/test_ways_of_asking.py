@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -10,19 +10,21 @@ import pytest
 
 from app.container import open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
-from tests.api.test_retrieval import library
+from fake_provider import RunningFakeProvider
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client
 from tests.factories import handbook, page
+from tests.libraries import library
 
-pytestmark = pytest.mark.usefixtures("running")
+begins_with_library = pytest.mark.filled_with(put=library)
+needs_worker = pytest.mark.usefixtures("running")
 
 RARE = "# Archive\n\nShelf mark ZX-4711 holds the lighthouse ledger of the harbour office.\n"
 
 
+@needs_worker
+@begins_with_library
 async def test_a_rare_word_finds_its_passage_among_all_others(api: ApiClient) -> None:
-    await library(api)
     await api.ingest(RARE, doc_id="archive", name="archive.md")
     found = await api.retrieve("where is zx 4711?", top_k=3)
     assert found["results"][0]["doc_id"] == "archive"
@@ -30,8 +32,8 @@ async def test_a_rare_word_finds_its_passage_among_all_others(api: ApiClient) ->
     assert "names something" in found["reason"]
 
 
+@begins_with_library
 async def test_words_and_vectors_can_be_told_apart(api: ApiClient) -> None:
-    await library(api)
     both = await api.retrieve("honey in the hive", mode="leaves")
     vectors = await api.retrieve("honey in the hive", mode="leaves", hybrid=False)
     assert all(-1 <= hit["score"] <= 1 for hit in vectors["results"])
@@ -39,8 +41,8 @@ async def test_words_and_vectors_can_be_told_apart(api: ApiClient) -> None:
     assert both["results"][0]["doc_id"] == vectors["results"][0]["doc_id"] == "bees"
 
 
+@begins_with_library
 async def test_a_question_about_the_whole_gets_a_digest_of_sentences(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("What is this all about?", top_k=30, max_tokens=200)
     assert found["mode"] == "digest"
     assert len({hit["doc_id"] for hit in found["results"]}) >= 3
@@ -50,13 +52,14 @@ async def test_a_question_about_the_whole_gets_a_digest_of_sentences(api: ApiCli
         assert document["text"][hit["start"] : hit["end"]] == hit["text"]
 
 
+@begins_with_library
 async def test_a_digest_keeps_to_the_filters(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("Summarize everything", filters={"doc_id": "bees"})
     assert found["mode"] == "digest"
     assert {hit["doc_id"] for hit in found["results"]} == {"bees"}
 
 
+@needs_worker
 async def test_a_packed_answer_gives_no_range_twice(api: ApiClient) -> None:
     await api.ingest(handbook(12), doc_id="one", chunk_size=400, chunk_overlap=150)
     document = await api.data("/v1/documents/one")
@@ -71,8 +74,8 @@ async def test_a_packed_answer_gives_no_range_twice(api: ApiClient) -> None:
     assert starts == sorted(starts)
 
 
+@begins_with_library
 async def test_every_hit_has_its_path_to_the_root(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("honey in the hive", mode="collapsed", top_k=50)
     root = (await api.data("/v1/datasets/ds/tree"))["root_id"]
     for hit in found["results"]:
@@ -85,8 +88,8 @@ async def test_every_hit_has_its_path_to_the_root(api: ApiClient) -> None:
         assert hit["path"][0]["node_id"] in {parent["node_id"] for parent in node["parents"]}
 
 
+@begins_with_library
 async def test_expand_gives_the_passages_under_a_summary(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("honey in the hive", filters={"level": [1, 2, 3]}, expand=True, top_k=20)
     assert found["results"]
     for hit in found["results"]:
@@ -99,8 +102,8 @@ async def test_expand_gives_the_passages_under_a_summary(api: ApiClient) -> None
     assert all(hit["evidence"] == [] for hit in plain["results"])
 
 
+@begins_with_library
 async def test_levels_are_raised_and_bounded_by_request(api: ApiClient) -> None:
-    await library(api)
     raised = await api.retrieve("honey in the hive", mode="collapsed", boosts={"1": 50.0}, top_k=3)
     assert raised["results"][0]["level"] == 1
     bounded = await api.retrieve("honey in the hive", mode="collapsed", quotas={"0": 2, "1": 1, "2": 0}, top_k=20)
@@ -110,20 +113,21 @@ async def test_levels_are_raised_and_bounded_by_request(api: ApiClient) -> None:
     assert 2 not in levels
 
 
+@begins_with_library
 async def test_a_threshold_stops_a_traversal(api: ApiClient) -> None:
-    await library(api)
     found = await api.retrieve("honey in the hive", mode="tree_traversal", threshold=0.99)
     assert [hit["kind"] for hit in found["results"]] == ["root"]
 
 
+@begins_with_library
 async def test_as_many_rows_come_back_as_match_whatever_the_words(api: ApiClient) -> None:
-    await library(api)
     chunks = (await api.data("/v1/documents/bees/chunks"))["items"]
     for question in ("honey", "nothing of this occurs: qwertz", "the of and"):
         found = await api.retrieve(question, mode="leaves", top_k=100, filters={"doc_id": "bees"})
         assert len(found["results"]) == len(chunks)
 
 
+@needs_worker
 async def test_deleted_words_are_gone_from_the_index(api: ApiClient, database_url: str) -> None:
     await api.ingest(handbook(12), doc_id="book", name="book.md", chunk_size=300, chunk_overlap=0)
     await api.ingest(RARE, doc_id="archive", name="archive.md")
@@ -160,6 +164,7 @@ async def test_options_have_their_form(api: ApiClient, body: dict[str, Any]) -> 
     assert error_of(response) == (422, "validation_error")
 
 
+@needs_worker
 async def test_another_embedder_than_the_datasets_is_refused(api: ApiClient) -> None:
     await api.ingest(page("bees"))
     asked = {"dataset_id": "ds", "query": "honey", "embed_model": "openai/text-embedding-3-small"}
@@ -167,17 +172,12 @@ async def test_another_embedder_than_the_datasets_is_refused(api: ApiClient) -> 
     assert (await api.retrieve("honey", embed_model="builtin/lexical-1"))["results"]
 
 
+@needs_worker
 async def test_an_unknown_reranker_and_one_without_a_key_are_refused(api: ApiClient) -> None:
     await api.ingest(page("bees"))
     for name, expected in (("nobody/knows", "unknown_model"), ("voyage/rerank-2.5", "missing_provider_key")):
         response = await api.post("/v1/retrieve", json={"dataset_id": "ds", "query": "honey", "reranker": name})
         assert error_of(response) == (422, expected)
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
 
 
 @pytest.fixture
@@ -191,10 +191,10 @@ async def reranking(settings: Settings, database_url: str, provider: RunningFake
         yield client
 
 
+@begins_with_library
 async def test_a_reranker_orders_what_was_found_with_the_callers_key(
     reranking: ApiClient, provider: RunningFakeProvider
 ) -> None:
-    await library(reranking)
     asked: dict[str, Any] = {"reranker": "voyage/rerank-2.5", "byok_voyage_api_key": "pa-brought", "top_k": 5}
     found = await reranking.retrieve("honey in the hive", **asked)
     assert found["notes"] == []
@@ -204,10 +204,10 @@ async def test_a_reranker_orders_what_was_found_with_the_callers_key(
     assert scores == sorted(scores, reverse=True)
 
 
+@begins_with_library
 async def test_a_reranker_that_fails_costs_its_order_and_not_the_answer(
     reranking: ApiClient, provider: RunningFakeProvider
 ) -> None:
-    await library(reranking)
     plain = await reranking.retrieve("honey in the hive")
     provider.faults({"kind": "status", "status": 400, "endpoint": "rerank", "count": 20})
     found = await reranking.retrieve(

@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -181,18 +181,25 @@ def by_key(frontier: Frontier, grouping: Grouping) -> list[list[tuple[str, float
     ]
 
 
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
 @every_grouper
-def test_the_number_of_processes_and_where_vectors_lie_change_nothing(name: str, tmp_path: Path) -> None:
+def test_the_number_of_processes_and_where_vectors_lie_change_nothing(
+    name: str, tmp_path: Path, processes: ProcessPoolExecutor
+) -> None:
     frontier = frontier_of(topics(260), documents=3)
     rows = frontier.vectors.rows(np.arange(260))
     rows.tofile(path := tmp_path / "vectors.f32")
     in_file = replace(frontier, vectors=Matrix.in_file(path, rows.shape))
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
 
-        async def in_pool(function: Callable[..., Any], *args: Any) -> Any:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
+    async def in_pool(function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(processes, function, *args)
 
-        assert grouped(name, in_file, compute=in_pool) == grouped(name, frontier)
+    assert grouped(name, in_file, compute=in_pool) == grouped(name, frontier)
 
 
 @every_grouper

@@ -20,9 +20,12 @@ def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))}
     quick = {
         "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.2",
+        # No process has to load and compile numerical libraries; test_serve.py also starts it as it comes.
+        "RAPTOR_TREE_GROUPER": "contiguous",
+        "RAPTOR_WORKER_PROCESSES": "1",
         "RAPTOR_WORKER_POLL_SECONDS": "0.1",
         "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.5",
-        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "2",
+        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "30",
         "RAPTOR_WORKER_SHUTDOWN_SECONDS": "2",
         "RAPTOR_DB_SHARED_BUFFERS": "64MB",
         "RAPTOR_DB_MAINTENANCE_WORK_MEM": "64MB",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from tests.e2e.processes import run, serving
 from tests.factories import TOPICS, page
 
 pytestmark = pytest.mark.timeout(200)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A service for the tests that are not about its start: the folder in which commands find it, and its address."""
+    folder = tmp_path_factory.mktemp("service")
+    with serving(folder) as (url, _):
+        yield folder, url
 
 
 def shelf(folder: Path) -> Path:
@@ -36,62 +45,63 @@ def test_a_folder_goes_in_and_is_asked_without_a_service_running(tmp_path: Path)
     assert "About bees" in asked.stdout
 
 
-def test_commands_use_the_running_service(tmp_path: Path) -> None:
-    folder = shelf(tmp_path)
-    with serving(tmp_path) as (url, _):
-        assert run(tmp_path, "ingest", str(folder), "--dataset", "shelf").returncode == 0
-        again = run(tmp_path, "ingest", str(folder), "--dataset", "shelf")
-        assert f"{len(TOPICS)} unchanged" in again.stdout
-        outline = run(tmp_path, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
-        assert "at level 0" in outline.stdout
-        listed = run(tmp_path, "jobs")
-        assert "succeeded" in listed.stdout
-        examined = run(tmp_path, "doctor")
-        assert examined.returncode == 0, examined.stdout
-        assert url in examined.stdout
+def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, url), folder = service, shelf(tmp_path)
+    assert run(at, "ingest", str(folder), "--dataset", "shelf").returncode == 0
+    again = run(at, "ingest", str(folder), "--dataset", "shelf")
+    assert f"{len(TOPICS)} unchanged" in again.stdout
+    outline = run(at, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
+    assert "at level 0" in outline.stdout
+    listed = run(at, "jobs")
+    assert "succeeded" in listed.stdout
+    examined = run(at, "doctor")
+    assert examined.returncode == 0, examined.stdout
+    assert url in examined.stdout
 
 
-def test_costs_are_told_before_and_after(tmp_path: Path) -> None:
-    folder = shelf(tmp_path)
+def test_costs_are_told_before_and_after(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, _), folder = service, shelf(tmp_path)
     models = ("--summary-llm", "deepseek", "--embedding-model", "voyage/voyage-context-3")
-    with serving(tmp_path):
-        expected = run(tmp_path, "estimate", str(folder), *models)
-        assert expected.returncode == 0, expected.stderr
-        assert f"{len(TOPICS)} documents (0 unchanged)" in expected.stdout
-        assert "deepseek/deepseek-v4-flash" in expected.stdout
-        used = run(tmp_path, "usage", "--group-by", "model")
-        assert used.returncode == 0, used.stderr
-        assert "0.0000" in used.stdout
-        purged = run(tmp_path, "purge", "--days", "0")
-        assert "0 stored results removed." in purged.stdout
+    expected = run(at, "estimate", str(folder), "--dataset", "costs", *models)
+    assert expected.returncode == 0, expected.stderr
+    assert f"{len(TOPICS)} documents (0 unchanged)" in expected.stdout
+    assert "deepseek/deepseek-v4-flash" in expected.stdout
+    used = run(at, "usage", "--group-by", "model")
+    assert used.returncode == 0, used.stderr
+    assert "0.0000" in used.stdout
+    purged = run(at, "purge", "--days", "0")
+    assert "0 stored results removed." in purged.stdout
 
 
-def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate(tmp_path: Path) -> None:
+def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate(service: tuple[Path, str]) -> None:
+    at, url = service
     numbered = [f"{page(topic)}\n\nPage {number} of {len(TOPICS)}" for number, topic in enumerate(TOPICS, 1)]
-    (tmp_path / "one.md").write_text("\n\n".join(numbered))
-    with serving(tmp_path) as (url, _), ServiceClient(url) as client:
+    (at / "one.md").write_text("\n\n".join(numbered))
+    with ServiceClient(url) as client:
         for mode, dropped in (("off", 0), ("heuristic", len(TOPICS))):
-            sent = run(tmp_path, "ingest", "one.md", "--refine", mode)
+            sent = run(at, "ingest", "one.md", "--dataset", "refined", "--refine", mode)
             assert sent.returncode == 0, sent.stderr
             newest = next(job for job in client.jobs() if job["job_type"] == "ingest")
             assert (newest["result"]["refinement"]["mode"], newest["result"]["refinement"]["dropped"]) == (
                 mode,
                 dropped,
             )
-        refused = run(tmp_path, "ingest", "one.md", "--refine", "llm")
+        refused = run(at, "ingest", "one.md", "--dataset", "refined", "--refine", "llm")
         assert refused.returncode == 1
         assert "needs a chat model" in " ".join(refused.stdout.split())
         for mode, stages in (("off", 0), ("llm", 1)):
-            expected = run(tmp_path, "estimate", "one.md", "--summary-llm", "deepseek", "--refine", mode)
+            expected = run(
+                at, "estimate", "one.md", "--dataset", "refined", "--summary-llm", "deepseek", "--refine", mode
+            )
             assert expected.stdout.count("refinement") == stages, expected.stdout
-        assert run(tmp_path, "estimate", "one.md", "--refine", "sometimes").returncode == 2
+        assert run(at, "estimate", "one.md", "--dataset", "refined", "--refine", "sometimes").returncode == 2
 
 
-def test_what_is_refused_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
-    folder = shelf(tmp_path)
+def test_what_is_refused_is_told_and_the_rest_goes_on(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, _), folder = service, shelf(tmp_path)
     (folder / "empty.md").write_text("   ")
     (folder / "latin.md").write_bytes("# Caf\xe9".encode("latin-1"))
-    put = run(tmp_path, "ingest", str(folder))
+    put = run(at, "ingest", str(folder), "--dataset", "refused")
     assert put.returncode == 1
     assert f"{len(TOPICS)} done" in put.stdout
     assert "empty.md" in put.stdout

@@ -4,11 +4,7 @@ after a restart, no document is lost, no chunk is there twice, and readers had a
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -19,6 +15,10 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.factories import handbook
+from tests.libraries import handbooks
+from tests.worker_processes import give_up_dead_workers, until_idle, worker_process
+
+pytestmark = pytest.mark.filled_with(put=handbooks)
 
 # Each boundary of the first upload to a dataset with a tree. Held against what a whole run passes.
 POINTS = [
@@ -37,40 +37,6 @@ POINTS = [
     )
     for side in ("before", "after")
 ]
-
-
-@asynccontextmanager
-async def worker_process(database_url: str, point: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPTOR_")} | {
-        "DATABASE_URL": database_url,
-        "RAPTOR_WORKER_PROCESSES": "1",
-        "RAPTOR_WORKER_POLL_SECONDS": "0.05",
-        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
-        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
-        "RAPTOR_TREE_GROUPER": "contiguous",
-        "RAPTOR_LOG_FOLDER": "logs",
-        "RAPTOR_LOG_LEVEL": "WARNING",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.e2e.dying_worker",
-        *([point] if point else []),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.communicate(), 20)
-            except TimeoutError:
-                process.kill()
-        await process.communicate()
 
 
 async def state_of(database_url: str) -> dict[str, Any]:
@@ -100,23 +66,19 @@ async def state_of(database_url: str) -> dict[str, Any]:
 async def test_a_worker_that_is_killed_loses_nothing(
     point: str, api: ApiClient, container: Container, database_url: str, pool: ProcessPool
 ) -> None:
-    settings = container.settings.model_copy(
-        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
-    )
-    async with running_worker(settings, database_url, pool):
-        first = await api.ingest(handbook(2), name="first.md")
-
+    first = (await api.data("/v1/datasets/ds"))["live_tree"]
     sent = await api.submit(handbook(3), name="second.md")
     async with worker_process(database_url, point) as worker:
         async with asyncio.timeout(60):
             assert await worker.wait() == -signal.SIGKILL
+    await give_up_dead_workers(database_url)
 
     found = await api.retrieve("honey in the hive")
     assert found["results"]
     after_all = point == "after:succeed_job"
     assert (found["tree_id"] == first["tree_id"]) is not after_all
 
-    async with running_worker(settings, database_url, pool):
+    async with running_worker(container.settings, database_url, pool):
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
     state = await state_of(database_url)
     assert state == {
@@ -133,18 +95,11 @@ async def test_a_worker_that_is_killed_loses_nothing(
 
 
 @pytest.mark.timeout(120)
-async def test_these_are_all_the_points_that_a_run_passes(
-    api: ApiClient, container: Container, database_url: str, pool: ProcessPool
-) -> None:
-    settings = container.settings.model_copy(
-        update={"tree": container.settings.tree.model_copy(update={"grouper": "contiguous"})}
-    )
-    async with running_worker(settings, database_url, pool):
-        await api.ingest(handbook(2), name="first.md")
+async def test_these_are_all_the_points_that_a_run_passes(api: ApiClient, database_url: str) -> None:
     sent = await api.submit(handbook(3), name="second.md")
     async with worker_process(database_url) as worker:
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
-        await asyncio.sleep(0.5)
+        await until_idle(database_url)
         worker.send_signal(signal.SIGTERM)
         output, _ = await worker.communicate()
     passed = {line for line in output.decode().split() if not line.endswith(":")}

@@ -16,6 +16,10 @@ from tests.factories import handbook, page
 pytestmark = pytest.mark.timeout(200)
 
 
+# With the numerical libraries, in as many processes as there are cores.
+AS_IT_COMES = {"RAPTOR_TREE_GROUPER": "umap_gmm", "RAPTOR_WORKER_PROCESSES": "0"}
+
+
 def eventually(condition: object, seconds: float = 60) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
@@ -25,7 +29,7 @@ def eventually(condition: object, seconds: float = 60) -> None:
 
 
 def test_it_serves_from_an_empty_folder_and_ends_whole(tmp_path: Path) -> None:
-    with serving(tmp_path) as (url, process), ServiceClient(url) as client:
+    with serving(tmp_path, **AS_IT_COMES) as (url, process), ServiceClient(url) as client:
         answer = client.ingest("ds", "book.md", handbook().encode(), wait_s=None)
         assert answer["status"] == "embedded"
         assert client.retrieve("ds", "honey in the hive")["results"]
@@ -59,7 +63,7 @@ def test_a_killed_service_leaves_nothing_running_and_goes_on_where_it_was(tmp_pa
         process.kill()
         process.wait()
     assert all_gone(members)
-    with serving(tmp_path) as (url, _), ServiceClient(url) as client:
+    with serving(tmp_path, RAPTOR_WORKER_DEAD_AFTER_SECONDS="2") as (url, _), ServiceClient(url) as client:
         assert client.wait_for(job, timeout_s=60)["status"] == "succeeded"
         assert client.retrieve("ds", "honey in the hive")["results"]
 
@@ -124,7 +128,7 @@ def test_a_taken_port_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_api_process_never_loads_the_clustering_libraries(tmp_path: Path) -> None:
-    with serving(tmp_path) as (url, process), ServiceClient(url) as client:
+    with serving(tmp_path, **AS_IT_COMES) as (url, process), ServiceClient(url) as client:
         client.ingest("ds", "book.md", handbook().encode(), wait_s=None)
         client.retrieve("ds", "honey")
         loaded = {path.path for path in psutil.Process(process.pid).memory_maps()}

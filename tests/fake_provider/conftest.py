@@ -1,4 +1,4 @@
-"""One fake provider for all tests of a file, as new for each."""
+"""How tests ask the fake provider."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ import httpx2
 import openai
 import pytest
 
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from tests.fake_provider.asking import Asked
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(served: RunningFakeProvider) -> RunningFakeProvider:
-    served.reset()
-    return served
 
 
 @pytest.fixture

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from tests.client import ApiClient
 
 OPERATOR = {"voyage_api_key": "vk-operator-key", "deepseek_api_key": "dk-operator-key"}
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(served: RunningFakeProvider) -> RunningFakeProvider:
-    served.reset()
-    return served
-
-
 @pytest.fixture
 def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
-    """Voyage and DeepSeek, the operator's keys, as defaults; quick retries; a grouper that needs no compiling."""
+    """Voyage and DeepSeek, the operator's keys, as defaults; quick retries; a grouper that needs no compiling.
+
+    The deadline of a call is one that a busy machine keeps too: a call that it ends is made, and paid, once more.
+    """
     return with_providers(
         settings,
         provider_base_url_override=provider.url,
         provider_retry_seconds=0.01,
-        provider_timeout_seconds=1.0,
+        provider_timeout_seconds=60.0,
         **{name: SecretStr(key) for name, key in OPERATOR.items()},
     ).model_copy(update={"default_embedder": "voyage/voyage-context-3", "default_summary_llm": "deepseek_v3"})
 

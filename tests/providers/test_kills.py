@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from tests.client import ApiClient
 from tests.conftest import running_worker
 from tests.providers.conftest import OPERATOR, summaries_of, with_providers
 from tests.providers.fault_matrix import TREE, document, models_file
+from tests.worker_processes import give_up_dead_workers, worker_process
 
 # The worker is killed when so many calls and one more have come in: the first has been answered and stored.
 AT_ONCE = {"chat": 2, "contextualized": 4}
@@ -40,50 +38,33 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(settings: Settings, models: Path) -> Settings:
-    chosen = with_providers(settings, models_file=models, provider_timeout_seconds=20.0)
+    chosen = with_providers(settings, models_file=models, provider_timeout_seconds=60.0)
     return chosen.model_copy(update={"tree": chosen.tree.model_copy(update=TREE)})
 
 
-@asynccontextmanager
-async def worker_process(
-    database_url: str, provider: RunningFakeProvider, models: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAPTOR_")} | {
-        "DATABASE_URL": database_url,
+def environment(provider: RunningFakeProvider, models: Path) -> dict[str, str]:
+    """The settings of these tests for a worker of its own."""
+    return {
         "RAPTOR_MODELS_FILE": str(models),
         "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
         "RAPTOR_DEFAULT_EMBEDDER": "voyage/voyage-context-3",
         "RAPTOR_DEFAULT_SUMMARY_LLM": "deepseek_v3",
         **{f"RAPTOR_{name.upper()}": key for name, key in OPERATOR.items()},
         **{f"RAPTOR_TREE_{name.upper()}": str(value) for name, value in TREE.items()},
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
-        "RAPTOR_WORKER_POLL_SECONDS": "0.05",
-        "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.3",
-        "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "1.0",
-        "RAPTOR_LOG_LEVEL": "WARNING",
-        "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.dying_worker", "never", env=environment
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def killed_after(
     calls: int, endpoint: str, database_url: str, provider: RunningFakeProvider, models: Path
 ) -> None:
     """A worker from its start until so many calls have come in."""
-    async with worker_process(database_url, provider, models) as worker:
+    async with worker_process(database_url, "never", **environment(provider, models)) as worker:
         async with asyncio.timeout(60):
-            while sum(call["endpoint"] == endpoint for call in provider.calls()) < calls:
+            while sum(call["endpoint"] == endpoint for call in await asyncio.to_thread(provider.calls)) < calls:
                 await asyncio.sleep(0.01)
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
+    await give_up_dead_workers(database_url)
 
 
 @pytest.mark.parametrize("endpoint", ["contextualized", "chat"])
@@ -100,6 +81,8 @@ async def test_at_most_the_calls_in_flight_are_paid_again(
     await killed_after(AT_ONCE[endpoint] + 1, endpoint, database_url, provider, models)
     async with running_worker(settings, database_url, pool):
         assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
+    # One attempt was killed, and one went on: none was made beside another.
+    assert sorted(job["attempts"] for job in (await api.data("/v1/jobs"))["items"]) == [1, 2]
     assert provider.stats()["repeated"] <= AT_ONCE[endpoint]
 
 
@@ -127,6 +110,7 @@ async def test_a_mending_goes_on_and_pays_again_for_what_was_in_flight_alone(
     async with running_worker(settings, database_url, pool):
         job = await api.finished(started.json()["data"]["job_id"])
     assert (job["status"], job["result"]["mended"], job["result"]["degraded"]) == ("succeeded", len(written), 0)
+    assert job["attempts"] == 2
     assert provider.stats()["repeated"] <= AT_ONCE["chat"]
     tree = await api.data("/v1/datasets/ds/tree", limit=500)
     assert tree["tree_id"] == job["result"]["tree_id"] != broken["tree_id"]

@@ -22,8 +22,9 @@ from services.retrieval.answer import (
     Statement,
 )
 from services.retrieval.retrieve import Query
-from tests.client import ApiClient
-from tests.factories import page
+from tests.libraries import anchors
+
+pytestmark = pytest.mark.filled_with(put=anchors)
 
 
 class Scripted:
@@ -57,12 +58,6 @@ class Scripted:
         return self
 
 
-@pytest.fixture
-async def filled(api: ApiClient, running: None) -> None:
-    sent = await api.submit(page("anchors", 8), doc_id="anchors", build_tree="false", chunk_size="250")
-    assert (await api.finished(sent["job_id"]))["status"] == "succeeded"
-
-
 async def answered(container: Container, tenant: TenantId, model: Scripted, **query: Any) -> tuple[str, Answered]:
     """The text as it came, and the answer."""
     services = container.services
@@ -78,7 +73,6 @@ def marks(statements: Sequence[Statement]) -> list[tuple[str | None, list[bool]]
     return [(one.mark, [cited.hit is not None for cited in one.citations]) for one in statements]
 
 
-@pytest.mark.usefixtures("filled")
 async def test_citations_that_lead_nowhere_and_statements_without_one_are_marked(
     container: Container, tenant: TenantId
 ) -> None:
@@ -106,7 +100,6 @@ async def test_citations_that_lead_nowhere_and_statements_without_one_are_marked
     ],
     ids=str,
 )
-@pytest.mark.usefixtures("filled")
 async def test_not_found_is_one_sentence_however_the_model_says_it(
     container: Container, tenant: TenantId, parts: tuple[str, ...]
 ) -> None:
@@ -114,7 +107,6 @@ async def test_not_found_is_one_sentence_however_the_model_says_it(
     assert (text, answer.text, answer.found) == ("Not in this dataset.", "Not in this dataset.", False)
 
 
-@pytest.mark.usefixtures("filled")
 async def test_what_only_begins_like_it_is_an_answer(container: Container, tenant: TenantId) -> None:
     for said in ("No", "Not in the harbour [1].", "N"):
         text, answer = await answered(container, tenant, Scripted(*said))
@@ -124,13 +116,11 @@ async def test_what_only_begins_like_it_is_an_answer(container: Container, tenan
 @pytest.mark.parametrize(
     "parts", [("Gladly: <source {mark}", " n=1>"), ("Words. " * 400,), (" \n",)], ids=["mark", "long", "blank"]
 )
-@pytest.mark.usefixtures("filled")
 async def test_what_is_no_answer_is_an_error(container: Container, tenant: TenantId, parts: tuple[str, ...]) -> None:
     with pytest.raises(ProviderBadAnswer):
         await answered(container, tenant, Scripted(*parts))
 
 
-@pytest.mark.usefixtures("filled")
 async def test_only_what_the_model_was_shown_can_be_cited(container: Container, tenant: TenantId) -> None:
     model = Scripted("It holds [1]. It holds well [8].", most_sources=2)
     _, answer = await answered(container, tenant, model, top_k=8)
@@ -138,7 +128,6 @@ async def test_only_what_the_model_was_shown_can_be_cited(container: Container, 
     assert marks(answer.statements) == [(None, [True]), ("unresolved", [False])]
 
 
-@pytest.mark.usefixtures("filled")
 async def test_each_question_draws_its_own_delimiters(container: Container, tenant: TenantId) -> None:
     model = Scripted("It holds [1].")
     for _ in range(2):

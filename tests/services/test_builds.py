@@ -7,10 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.settings import Settings
 from services.domain import Dataset, EmbeddingSpace
 from services.tree.build import Debounce
 from tests.client import ApiClient
 from tests.factories import TOPICS, handbook, page
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The grouper as it comes, and a debounce that uploads of the same moment share on a busy machine too."""
+    changed = {"grouper": "umap_gmm", "debounce_seconds": 0.2}
+    return settings.model_copy(update={"tree": settings.tree.model_copy(update=changed)})
 
 
 async def builds_of(api: ApiClient, dataset: str) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.container import open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
@@ -23,15 +23,13 @@ BROKEN = {"kind": "refusal", "endpoint": "chat", "contains": "moraine", "count":
 
 
 @pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
-
-
-@pytest.fixture
 def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
     known = settings.providers.model_copy(
-        update={"deepseek_api_key": SecretStr("a-key"), "provider_base_url_override": provider.url}
+        update={
+            "deepseek_api_key": SecretStr("a-key"),
+            "provider_base_url_override": provider.url,
+            "provider_retry_seconds": 0.01,
+        }
     )
     chunk = settings.chunk.model_copy(update={"refine": "off", "size": 400, "overlap": 0})
     tree = settings.tree.model_copy(update={"token_budget": 400, "summary_tokens": 100, "grouper": "contiguous"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from app.container import open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
@@ -21,16 +21,14 @@ NOISE = "Skip to content"
 
 
 @pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as running:
-        yield running
-
-
-@pytest.fixture
 def settings(settings: Settings, provider: RunningFakeProvider) -> Settings:
     """A key for DeepSeek, and every provider at the fake one's address."""
     known = settings.providers.model_copy(
-        update={"deepseek_api_key": SecretStr("a-key"), "provider_base_url_override": provider.url}
+        update={
+            "deepseek_api_key": SecretStr("a-key"),
+            "provider_base_url_override": provider.url,
+            "provider_retry_seconds": 0.01,
+        }
     )
     chunk = settings.chunk.model_copy(update={"refine": "auto"})
     return settings.model_copy(update={"providers": known, "chunk": chunk})
