@@ -7,19 +7,20 @@ import pytest
 from services.cost.usage import Usage
 from services.models.chat import ChatAnswer, ChatRequest
 from services.models.summary import SummaryRequest
-from services.tree.summarize import ChatSummarizer, fitted
+from services.tree.summarize import ChatSummarizer, UnusableSummary, fitted
 from utils.tokens import estimate_tokens
 
 
 class Model:
     provider, model, concurrency = "some", "model", 1
 
-    def __init__(self) -> None:
+    def __init__(self, answer: str = "Bees\n\nBees winter in a cluster.") -> None:
         self.seen = ""
+        self._answer = answer
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         self.seen = request.user
-        return ChatAnswer("Bees\n\nBees winter in a cluster.", "stop", Usage(calls=1))
+        return ChatAnswer(self._answer, "stop", Usage(calls=1))
 
 
 def passages(*words: int) -> SummaryRequest:
@@ -42,3 +43,21 @@ async def test_a_summary_says_how_many_of_its_passages_were_cut(request_: Summar
     texts = fitted(request_.texts, request_.token_budget)
     assert sum(map(estimate_tokens, texts)) <= request_.token_budget
     assert all(text in model.seen for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        # 42 words are what the model is asked for here. Cyrillic counts twice its tokens with us.
+        pytest.param(40, True, id="within the words it was asked for"),
+        pytest.param(200, False, id="many times as long"),
+    ],
+)
+async def test_a_russian_summary_is_refused_only_when_it_is_far_too_long(words: int, taken: bool) -> None:
+    answer = "Пчёлы\n\n" + " ".join(f"зимовка{number}" for number in range(words))
+    summarizer = ChatSummarizer(Model(answer), None)  # type: ignore[arg-type]
+    if taken:
+        assert (await summarizer.summarize(passages(50))).meta["summary_kind"] == "abstractive"
+    else:
+        with pytest.raises(UnusableSummary):
+            await summarizer.summarize(passages(50))
