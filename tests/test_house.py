@@ -19,7 +19,7 @@ PACKAGES = (
 )  # fmt: skip
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION = 400, 60
 # All tables stand on one page on purpose.
-LONGER = {Path("infra/db/models.py"): 600}
+LONGER = {Path("infra/db/schema.py"): 600}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

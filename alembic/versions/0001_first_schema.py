@@ -9,8 +9,15 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import UserDefinedType
 
-from infra.db.models import Vector
+
+class Vector(UserDefinedType[object]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "vector"
+
 
 revision = "0001"
 down_revision = None

@@ -68,14 +68,11 @@ def worker(
 
 def migrate() -> None:
     """Migrate the database to the schema of this version. `raptor serve` does this itself."""
-    from app.database import joined_database
-    from app.resources import migrations_folder
+    from app.database import bring_up_to_date, joined_database
     from app.settings import load_settings
-    from infra.db.migrate import Migrations
-    from infra.db.migrate import migrate as apply_migrations
 
     with joined_database(load_settings()) as url:
-        asyncio.run(apply_migrations(url, Migrations(migrations_folder())))
+        asyncio.run(bring_up_to_date(url))
     console.print("The database has the schema of this version.")
 
 

@@ -61,8 +61,10 @@ class Migrations:
         return config
 
 
-async def migrate(url: str, migrations: Migrations) -> None:
-    """Brings the database at `url` to the newest revision. Raises UnsuitableDatabase."""
+async def migrate(url: str, migrations: Migrations) -> str | None:
+    """Brings the database at `url` to the newest revision; the one that it had before, None for a new database. Raises
+    UnsuitableDatabase."""
+    from infra.db.comments import apply_comments
     from infra.db.queue_schema import apply_queue_schema
 
     engine = create_async_engine(asyncpg_url(url))
@@ -75,9 +77,12 @@ async def migrate(url: str, migrations: Migrations) -> None:
                 await connection.execute(text("create extension if not exists vector"))
                 await apply_queue_schema(connection)
                 await connection.commit()
-                if await current_revision(connection) != migrations.head:
+                before = await current_revision(connection)
+                if before != migrations.head:
                     await connection.run_sync(migrations.upgrade)
-                    await connection.commit()
+                await connection.run_sync(apply_comments)
+                await connection.commit()
+                return before
             finally:
                 await connection.rollback()
                 await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from infra.db import schema
 from infra.uow.unit_of_work import UnitOfWork
-from services.text.postings import PostingLists
+from services.domain import TenantId
+from services.text.postings import PostingLists, indexed_text, posting_lists
 
 
 class Postings(UnitOfWork):
@@ -74,3 +79,54 @@ class Postings(UnitOfWork):
             """,
             versions=list(versions),
         )
+
+    async def index_missing(self) -> None:
+        """Postings of what was stored before there were any, a version or a level of a tree at a time, so that memory
+        holds one document."""
+        for row in await self.all(VERSIONS_WITHOUT_POSTINGS):
+            chunks = await self.all(
+                """
+                select heading_path, text from chunks where tenant_id = :tenant and version_id = :version order by idx
+                """,
+                version=row["generation_id"],
+            )
+            texts = [indexed_text(chunk["heading_path"], chunk["text"]) for chunk in chunks]
+            await self.add_postings(row["dataset_id"], row["generation_id"], posting_lists(0, texts))
+        for row in await self.all(LEVELS_WITHOUT_POSTINGS):
+            nodes = await self.all(
+                """
+                select title, text from tree_nodes where tenant_id = :tenant and tree_id = :tree and level = :level
+                order by position
+                """,
+                tree=row["generation_id"],
+                level=row["level"],
+            )
+            texts = [indexed_text((node["title"] or "",), node["text"] or "") for node in nodes]
+            await self.add_postings(row["dataset_id"], row["generation_id"], posting_lists(row["level"], texts))
+
+
+VERSIONS_WITHOUT_POSTINGS = """
+    select v.dataset_id, v.version_id as generation_id from document_versions v
+    where v.tenant_id = :tenant and exists (
+        select from chunks c where c.tenant_id = v.tenant_id and c.version_id = v.version_id
+    ) and not exists (
+        select from posting_totals p where p.tenant_id = v.tenant_id and p.generation_id = v.version_id
+    )
+"""
+LEVELS_WITHOUT_POSTINGS = """
+    select distinct t.dataset_id, n.tree_id as generation_id, n.level from tree_nodes n
+    join trees t on t.tenant_id = n.tenant_id and t.tree_id = n.tree_id
+    where n.tenant_id = :tenant and n.level > 0 and n.text is not null and not exists (
+        select from posting_totals p
+        where p.tenant_id = n.tenant_id and p.generation_id = n.tree_id and p.level = n.level
+    )
+"""
+
+
+async def index_missing_postings(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        tenants = (await connection.scalars(select(schema.tenants.c.tenant_id))).all()
+    for tenant in tenants:
+        async with Postings(engine, TenantId(tenant)) as work:
+            await work.index_missing()
+            await work.commit()

@@ -1,4 +1,4 @@
-"""The models, the migrations and Database.md say the same."""
+"""The schema, the migrations and Database.md say the same."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.resources import migrations_folder
+from infra.db.comments import apply_comments
+from infra.db.describe import described
 from infra.db.engine import asyncpg_url
 from infra.db.migrate import Migrations, migrate
-from infra.db.models import Base
+from infra.db.schema import metadata
 
 ROOT = Path(__file__).parents[2]
 NAMED_BY_THE_CONTRACT = {
@@ -29,10 +31,10 @@ def differences(connection: Connection) -> list[object]:
         return not (name or "").startswith(("procrastinate_", "idx_procrastinate_", "alembic_", "hnsw_"))
 
     context = MigrationContext.configure(connection, opts={"include_object": ours, "compare_server_default": True})
-    return list(compare_metadata(context, Base.metadata))
+    return list(compare_metadata(context, metadata))
 
 
-async def test_the_migrations_make_what_the_models_describe(database_url: str) -> None:
+async def test_the_migrations_make_what_the_schema_describes(database_url: str) -> None:
     engine = create_async_engine(asyncpg_url(database_url))
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -53,6 +55,7 @@ async def test_every_revision_goes_down_and_up_again(database_url: str) -> None:
         )
         assert list(left) == []
         await connection.run_sync(migrations.upgrade)
+        await connection.run_sync(apply_comments)
         await connection.commit()
         assert await connection.run_sync(differences) == []
         assert await connection.scalar(text("select tenant_id from tenants")) == "default"
@@ -64,7 +67,7 @@ async def test_migrating_again_changes_nothing(database_url: str) -> None:
 
 
 def test_all_tables_that_the_contract_names_are_there_with_a_tenant_on_every_row() -> None:
-    tables = Base.metadata.tables
+    tables = metadata.tables
     assert set(tables) >= NAMED_BY_THE_CONTRACT
     for name, table in tables.items():
         if name in OF_PROVIDERS:
@@ -83,20 +86,22 @@ def test_names_follow_the_convention() -> None:
         "UniqueConstraint": "uq_",
         "CheckConstraint": "ck_",
     }
-    for table in Base.metadata.tables.values():
+    for table in metadata.tables.values():
         for constraint in table.constraints:
             assert str(constraint.name).startswith(patterns[type(constraint).__name__] + table.name)
         for index in table.indexes:
             assert re.match(rf"(ix|uq)_{table.name}_", str(index.name))
 
 
-@pytest.mark.parametrize("table", sorted(Base.metadata.tables))
-def test_database_md_documents_each_table_with_all_its_columns(table: str) -> None:
-    text_of_all = (ROOT / "Database.md").read_text(encoding="utf-8")
-    section = re.search(rf"^### `{table}`\n(.*?)(?=^### |^## |\Z)", text_of_all, re.MULTILINE | re.DOTALL)
-    assert section, f"Database.md has no section for {table}"
-    documented = set(re.findall(r"^\| `(\w+)` \|", section.group(1), re.MULTILINE))
-    assert documented == {column.name for column in Base.metadata.tables[table].columns}
-    diagram = re.search(r"```mermaid\n(.*?)```", text_of_all, re.DOTALL)
+def test_database_md_has_the_tables_that_the_schema_has() -> None:
+    page = (ROOT / "Database.md").read_text(encoding="utf-8")
+    assert page == described(page), "run `make schema`"
+
+
+@pytest.mark.parametrize("table", sorted(metadata.tables))
+def test_each_table_stands_in_the_diagram_and_says_what_each_column_means(table: str) -> None:
+    diagram = re.search(r"```mermaid\n(.*?)```", (ROOT / "Database.md").read_text(encoding="utf-8"), re.DOTALL)
     assert diagram
     assert re.search(rf"\b{table}\b", diagram.group(1)), f"{table} is not in the diagram"
+    assert metadata.tables[table].comment
+    assert [column.name for column in metadata.tables[table].columns if not column.comment] == []
