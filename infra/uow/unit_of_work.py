@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy import ARRAY, ColumnElement, CursorResult, Executable, FromClause, Uuid, any_, literal, select, text
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.types import TypeEngine
 
+from infra.db.schema import jobs
 from services.domain import TenantId
 from services.errors import ConcurrentChange, DatabaseUnavailable, LeaseLost
 from services.jobs.job import Lease
@@ -34,6 +36,10 @@ UNAVAILABLE = {
     "57P02",
     "57P03",  # the server is starting up
 }
+
+
+# Of a job whose attempt may still write: in the unit that ends it, it has ended already.
+WRITABLE = ("running", "succeeded", "failed")
 
 
 class UnitOfWork:
@@ -88,20 +94,25 @@ class UnitOfWork:
     async def commit(self) -> None:
         """Raises LeaseLost if the unit was opened for a lease that is not current any more."""
         if self._lease is not None:
-            current = await self.connection.scalar(
-                text(
-                    "select attempts = :attempt and status in ('running', 'succeeded', 'failed') from jobs"
-                    " where tenant_id = :tenant and job_id = :job for update"
-                ),
-                {"attempt": self._lease.attempt, "tenant": self.tenant, "job": self._lease.job_id},
+            row = await self.first(
+                select(jobs.c.attempts, jobs.c.status)
+                .where(self.own(jobs), jobs.c.job_id == self._lease.job_id)
+                .with_for_update()
             )
-            if not current:
+            if row is None or row["attempts"] != self._lease.attempt or row["status"] not in WRITABLE:
                 raise LeaseLost(job_id=str(self._lease.job_id))
         await self.connection.commit()
 
+    def own(self, table: FromClause) -> ColumnElement[bool]:
+        """The condition that every statement over a table of tenants carries."""
+        mine: ColumnElement[bool] = table.c.tenant_id == self.tenant
+        return mine
+
     async def execute(self, statement: str | Executable, **values: Any) -> CursorResult[Any]:
-        executable = text(statement) if isinstance(statement, str) else statement
-        return await self.connection.execute(executable, {"tenant": self.tenant, **values})
+        """A statement over the schema's tables, or SQL in which `:tenant` is bound beside the values."""
+        if isinstance(statement, str):
+            return await self.connection.execute(text(statement), {"tenant": self.tenant, **values})
+        return await self.connection.execute(statement, values or None)
 
     async def all(self, statement: str | Executable, **values: Any) -> Sequence[RowMapping]:
         return (await self.execute(statement, **values)).mappings().all()
@@ -122,6 +133,11 @@ class UnitOfWork:
 def as_json(value: Any) -> str:
     """For a jsonb column; NaN and Infinity, which jsonb does not hold, raise ValueError."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def any_of(values: Sequence[Any], kind: TypeEngine[Any] = Uuid()) -> ColumnElement[Any]:  # noqa: B008
+    """One array is bound, however many there are: an `in` list is another statement for each length."""
+    return any_(literal(values, ARRAY(kind)))
 
 
 @asynccontextmanager

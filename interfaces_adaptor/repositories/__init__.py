@@ -10,9 +10,8 @@ from interfaces_adaptor.repositories.jobs import Jobs
 from interfaces_adaptor.repositories.ledger import Ledger
 from interfaces_adaptor.repositories.node_entries import NodeEntries
 from interfaces_adaptor.repositories.search import Search
-from interfaces_adaptor.repositories.trees import Trees
 from interfaces_adaptor.repositories.vectors import Vectors
 
 
-class Storage(Datasets, Trees, Vectors, Jobs, Search, Ledger, DatasetEntries, DocumentEntries, NodeEntries, JobEntries):
+class Storage(DatasetEntries, DocumentEntries, NodeEntries, JobEntries, Datasets, Vectors, Jobs, Search, Ledger):
     """A unit of work that reaches everything. A flow names the methods that it calls in a Protocol beside itself."""

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from sqlalchemy.engine import RowMapping
 
 from infra.db.vector_indexes import index_name
-from infra.uow.unit_of_work import UnitOfWork
-from interfaces_adaptor.repositories import trees
 from interfaces_adaptor.repositories.datasets import space_from
+from interfaces_adaptor.repositories.trees import Trees
 from services.domain import (
     EmbeddingSpace,
     JsonObject,
@@ -52,8 +51,8 @@ class IndexEntry:
     dirty: bool
 
 
-# Counts and states of a dataset, in one statement so that they belong together.
-DATASET = """
+# Counts and states of datasets, in one statement so that they belong together.
+DATASETS = """
     select s.*, coalesce(n.documents, 0) as documents, coalesce(n.chunks, 0) as chunks,
         coalesce(n.outside, 0) as outside, coalesce(v.total, 0) as total, coalesce(v.embedded, 0) as embedded,
         coalesce(v.running, 0) as running, f.error, to_jsonb(u) as usage
@@ -95,32 +94,25 @@ DATASET = """
             and l.day >= (s.created_at at time zone 'utc')::date
     ) u on true
     where s.tenant_id = :tenant
+        and (cast(:dataset as text) is null or s.dataset_id = :dataset)
+        and (cast(:after as text) is null or s.dataset_id > :after)
+    order by s.dataset_id limit :limit
 """
 
 
-class DatasetEntries(UnitOfWork):
+class DatasetEntries(Trees):
     async def list_datasets(self, after: tuple[str] | None, limit: int) -> list[DatasetEntry]:
-        rows = await self.all(
-            f"{DATASET} and (cast(:after as text) is null or s.dataset_id > :after) order by s.dataset_id limit :limit",
-            after=after[0] if after else None,
-            limit=limit,
-        )
+        rows = await self.all(DATASETS, dataset=None, after=after[0] if after else None, limit=limit)
         return [await self._dataset_from(row) for row in rows]
 
     async def describe_dataset(self, dataset_id: str) -> DatasetEntry:
-        row = await self.first(f"{DATASET} and s.dataset_id = :dataset", dataset=dataset_id)
+        row = await self.first(DATASETS, dataset=dataset_id, after=None, limit=1)
         if row is None:
             raise DatasetNotFound(dataset_id=dataset_id)
         return await self._dataset_from(row)
 
     async def _dataset_from(self, row: RowMapping) -> DatasetEntry:
-        live = None
-        if row["live_tree_id"] is not None:
-            found = await self.first(
-                f"select {trees.COLUMNS} from trees where tenant_id = :tenant and tree_id = :tree",
-                tree=row["live_tree_id"],
-            )
-            live = trees.tree_from(found) if found else None
+        live = await self.get_tree(row["live_tree_id"]) if row["live_tree_id"] is not None else None
         return DatasetEntry(
             dataset_id=row["dataset_id"],
             space=space_from(row),

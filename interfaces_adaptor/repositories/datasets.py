@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import DROP_VECTOR_INDEXES, MAINTENANCE
-from infra.uow.unit_of_work import UnitOfWork, as_json
+from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees
+from infra.uow.unit_of_work import UnitOfWork
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
-COLUMNS = """dataset_id, embed_provider, embed_model, embed_dim, vector_index, settings, live_tree_id,
-    wanted_revision, built_revision, wanted_since, wanted_at, created_at, ef_search"""
+DESCRIBED = (
+    *("dataset_id", "vector_index", "settings", "live_tree_id", "wanted_revision", "built_revision", "wanted_since"),
+    *("wanted_at", "created_at", "ef_search"),
+)
 
 
 def space_from(row: RowMapping) -> EmbeddingSpace:
@@ -18,72 +25,51 @@ def space_from(row: RowMapping) -> EmbeddingSpace:
 
 
 def dataset_from(row: RowMapping) -> Dataset:
-    return Dataset(
-        dataset_id=row["dataset_id"],
-        space=space_from(row),
-        vector_index=row["vector_index"],
-        settings=row["settings"],
-        live_tree_id=row["live_tree_id"],
-        wanted_revision=row["wanted_revision"],
-        built_revision=row["built_revision"],
-        wanted_since=row["wanted_since"],
-        wanted_at=row["wanted_at"],
-        created_at=row["created_at"],
-        ef_search=row["ef_search"],
-    )
+    return Dataset(space=space_from(row), **{name: row[name] for name in DESCRIBED})
 
 
 class Datasets(UnitOfWork):
     async def open_dataset(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
-        await self.execute(
-            """
-            insert into datasets (tenant_id, dataset_id, embed_provider, embed_model, embed_dim, vector_index)
-            values (:tenant, :dataset, :provider, :model, :dimensions, :vector_index)
-            on conflict do nothing
-            """,
-            dataset=dataset_id,
-            provider=space.provider,
-            model=space.model,
-            dimensions=space.dimensions,
+        made = insert(datasets).values(
+            tenant_id=self.tenant,
+            dataset_id=dataset_id,
+            embed_provider=space.provider,
+            embed_model=space.model,
+            embed_dim=space.dimensions,
             vector_index=vector_index,
         )
+        await self.execute(made.on_conflict_do_nothing())
         row = await self.first(
-            f"select {COLUMNS} from datasets where tenant_id = :tenant and dataset_id = :dataset for update",
-            dataset=dataset_id,
+            select(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id).with_for_update()
         )
         assert row is not None
         return dataset_from(row)
 
     async def get_dataset(self, dataset_id: str) -> Dataset:
-        row = await self.first(
-            f"select {COLUMNS} from datasets where tenant_id = :tenant and dataset_id = :dataset",
-            dataset=dataset_id,
-        )
+        row = await self.first(select(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id))
         if row is None:
             raise DatasetNotFound(dataset_id=dataset_id)
         return dataset_from(row)
 
     async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
+        changes: dict[str, Any] = {"settings": datasets.c.settings.concat(dict(settings)), "updated_at": func.now()}
+        if vector_index is not None:
+            changes["vector_index"] = vector_index
         await self.execute(
-            """
-            update datasets set vector_index = coalesce(:vector_index, vector_index),
-                settings = settings || cast(:settings as jsonb), updated_at = now()
-            where tenant_id = :tenant and dataset_id = :dataset
-            """,
-            dataset=dataset_id,
-            vector_index=vector_index,
-            settings=as_json(dict(settings)),
+            update(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id).values(**changes)
         )
 
     async def want_tree(self, dataset_id: str) -> int:
+        behind = datasets.c.wanted_revision > datasets.c.built_revision
         row = await self.first(
-            """
-            update datasets set wanted_revision = wanted_revision + 1, wanted_at = now(),
-                wanted_since = case when wanted_revision > built_revision then wanted_since else now() end
-            where tenant_id = :tenant and dataset_id = :dataset
-            returning wanted_revision
-            """,
-            dataset=dataset_id,
+            update(datasets)
+            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
+            .values(
+                wanted_revision=datasets.c.wanted_revision + 1,
+                wanted_at=func.now(),
+                wanted_since=case((behind, datasets.c.wanted_since), else_=func.now()),
+            )
+            .returning(datasets.c.wanted_revision)
         )
         if row is None:
             raise DatasetNotFound(dataset_id=dataset_id)
@@ -98,18 +84,19 @@ class Datasets(UnitOfWork):
             dataset=dataset_id,
         )
         # From the outside in: cascades alone would do it row by row.
-        trees = "select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset"
-        for table, condition in (
-            ("embeddings", "dataset_id = :dataset"),
-            ("tree_node_chunks", f"tree_id in ({trees})"),
-            ("tree_edges", f"tree_id in ({trees})"),
-            ("tree_nodes", f"tree_id in ({trees})"),
-            ("chunks", "dataset_id = :dataset"),
+        own_trees = select(trees.c.tree_id).where(self.own(trees), trees.c.dataset_id == dataset_id)
+        for table, of_dataset in (
+            (embeddings, embeddings.c.dataset_id == dataset_id),
+            (tree_node_chunks, tree_node_chunks.c.tree_id.in_(own_trees)),
+            (tree_edges, tree_edges.c.tree_id.in_(own_trees)),
+            (tree_nodes, tree_nodes.c.tree_id.in_(own_trees)),
+            (chunks, chunks.c.dataset_id == dataset_id),
         ):
-            await self.execute(f"delete from {table} where tenant_id = :tenant and {condition}", dataset=dataset_id)
+            await self.execute(delete(table).where(self.own(table), of_dataset))
         gone = await self.first(
-            "delete from datasets where tenant_id = :tenant and dataset_id = :dataset returning dataset_id",
-            dataset=dataset_id,
+            delete(datasets)
+            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
+            .returning(datasets.c.dataset_id)
         )
         if gone is None:
             raise DatasetNotFound(dataset_id=dataset_id)

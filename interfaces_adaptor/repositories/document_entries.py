@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.engine import RowMapping
 
+from infra.db.schema import chunks, document_versions
 from infra.uow.unit_of_work import UnitOfWork
 from interfaces_adaptor.repositories.documents import chunk_from, chunking_from
 from services.domain import (
@@ -29,9 +31,11 @@ class DocumentEntry:
     text: str | None = None
 
 
-DOCUMENT = """
+# Documents with their newest version. The text is long, and wanted of a single one only.
+DOCUMENTS = """
     select d.dataset_id, d.doc_id, d.file_name, d.title, d.source, d.tags, d.extra_meta, d.checksum, d.created_at,
-        d.updated_at, d.deleted_at, v.version_id, v.state, v.chunk_count {text}
+        d.updated_at, d.deleted_at, v.version_id, v.state, v.chunk_count,
+        case when cast(:doc as text) is not null then d.text end as text
     from documents d
     left join lateral (
         select v.version_id, v.state, v.chunk_count from document_versions v
@@ -39,6 +43,10 @@ DOCUMENT = """
         order by v.number desc limit 1
     ) v on true
     where d.tenant_id = :tenant and (d.deleted_at is null or :deleted)
+        and (cast(:dataset as text) is null or d.dataset_id = :dataset)
+        and (cast(:doc as text) is null or d.doc_id = :doc)
+        and (cast(:after_time as timestamptz) is null or (d.created_at, d.doc_id) > (:after_time, :after_doc))
+    order by d.created_at, d.doc_id, d.dataset_id limit :limit
 """
 
 
@@ -46,65 +54,48 @@ class DocumentEntries(UnitOfWork):
     async def list_documents(
         self, dataset_id: str, after: tuple[datetime, str] | None, limit: int
     ) -> list[DocumentEntry]:
-        beyond, values = (
-            ("", {})
-            if after is None
-            else (
-                "and (d.created_at, d.doc_id) > (:at, :doc)",
-                {"at": after[0], "doc": after[1]},
-            )
-        )
+        after_time, after_doc = after or (None, "")
         rows = await self.all(
-            f"{DOCUMENT.format(text='')} and d.dataset_id = :dataset {beyond}"
-            " order by d.created_at, d.doc_id limit :limit",
+            DOCUMENTS,
             dataset=dataset_id,
-            limit=limit,
+            doc=None,
             deleted=False,
-            **values,
+            after_time=after_time,
+            after_doc=after_doc,
+            limit=limit,
         )
         return [entry_from(row) for row in rows]
 
     async def describe_document(self, doc_id: str, dataset_id: str | None, *, deleted: bool = False) -> DocumentEntry:
         rows = await self.all(
-            f"{DOCUMENT.format(text=', d.text')} and d.doc_id = :doc"
-            " and (cast(:dataset as text) is null or d.dataset_id = :dataset) order by d.dataset_id limit 2",
-            doc=doc_id,
-            dataset=dataset_id,
-            deleted=deleted,
+            DOCUMENTS, dataset=dataset_id, doc=doc_id, deleted=deleted, after_time=None, after_doc="", limit=2
         )
         if not rows:
             raise DocumentNotFound(doc_id=doc_id)
         if len(rows) > 1:
-            raise AmbiguousDocument(doc_id=doc_id, datasets=[row["dataset_id"] for row in rows])
-        return entry_from(rows[0], rows[0]["text"])
+            raise AmbiguousDocument(doc_id=doc_id, datasets=sorted(row["dataset_id"] for row in rows))
+        return entry_from(rows[0])
 
     async def list_versions(self, dataset_id: str, doc_id: str) -> list[DocumentVersion]:
+        of = document_versions.c
         rows = await self.all(
-            """
-            select version_id, dataset_id, doc_id, number, state, checksum, embed_model, chunker, chunk_size,
-                chunk_overlap, refine, build_tree, chunk_count, created_at, embedded_at, ready_at, superseded_at
-            from document_versions where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc
-            order by number desc
-            """,
-            dataset=dataset_id,
-            doc=doc_id,
+            select(document_versions)
+            .where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
+            .order_by(of.number.desc())
         )
         return [version_from(row) for row in rows]
 
     async def list_chunks(self, version_id: UUID, after: tuple[int] | None, limit: int) -> list[Chunk]:
         rows = await self.all(
-            """
-            select * from chunks where tenant_id = :tenant and version_id = :version and idx > :after
-            order by idx limit :limit
-            """,
-            version=version_id,
-            after=after[0] if after else -1,
-            limit=limit,
+            select(chunks)
+            .where(self.own(chunks), chunks.c.version_id == version_id, chunks.c.idx > (after[0] if after else -1))
+            .order_by(chunks.c.idx)
+            .limit(limit)
         )
         return [chunk_from(row) for row in rows]
 
 
-def entry_from(row: RowMapping, text: str | None = None) -> DocumentEntry:
+def entry_from(row: RowMapping) -> DocumentEntry:
     described = (
         *("dataset_id", "doc_id", "file_name", "title", "source", "tags", "extra_meta", "checksum"),
         *("created_at", "updated_at", "deleted_at"),
@@ -114,12 +105,10 @@ def entry_from(row: RowMapping, text: str | None = None) -> DocumentEntry:
         status=row["state"] or "indexing",
         version_id=row["version_id"],
         chunks=row["chunk_count"] or 0,
-        text=text,
+        text=row["text"],
     )
 
 
 def version_from(row: RowMapping) -> DocumentVersion:
-    plain = {
-        name: value for name, value in row.items() if name not in ("chunker", "chunk_size", "chunk_overlap", "refine")
-    }
+    plain = {name: row[name] for name in DocumentVersion.__dataclass_fields__ if name != "chunking"}
     return DocumentVersion(**plain, chunking=chunking_from(row))

@@ -8,8 +8,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
+from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import as_json
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams
@@ -20,6 +23,8 @@ from services.ingest.documents import (
     StoredDocument,
     VersionToIndex,
 )
+
+DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 
 STORED = """
     select d.dataset_id, d.doc_id, d.deleted_at, v.version_id, v.checksum, v.chunker, v.chunk_size, v.chunk_overlap,
@@ -105,94 +110,74 @@ class Documents(Postings):
         return stored_from(row) if row else None
 
     async def put_document(self, document: NewDocument) -> None:
+        values = {name: getattr(document, name) for name in DESCRIBED}
+        added = insert(documents).values(
+            tenant_id=self.tenant,
+            identity_hash=identity_hash(document.identity),
+            tags=list(document.tags),
+            extra_meta=dict(document.extra_meta),
+            **values,
+        )
         await self.execute(
-            """
-            insert into documents (tenant_id, dataset_id, doc_id, identity, identity_hash, file_name, title, source,
-                tags, extra_meta, checksum, text)
-            values (:tenant, :dataset, :doc, :identity, :hash, :file_name, :title, :source,
-                cast(:tags as jsonb), cast(:extra_meta as jsonb), :checksum, :text)
-            on conflict (tenant_id, dataset_id, doc_id) do update set
-                file_name = coalesce(excluded.file_name, documents.file_name),
-                source = coalesce(excluded.source, documents.source),
-                tags = excluded.tags, extra_meta = excluded.extra_meta,
-                updated_at = now(), deleted_at = null
-            """,
-            dataset=document.dataset_id,
-            doc=document.doc_id,
-            identity=document.identity,
-            hash=identity_hash(document.identity),
-            file_name=document.file_name,
-            title=document.title,
-            source=document.source,
-            tags=as_json(list(document.tags)),
-            extra_meta=as_json(dict(document.extra_meta)),
-            checksum=document.checksum,
-            text=document.text,
+            added.on_conflict_do_update(
+                index_elements=["tenant_id", "dataset_id", "doc_id"],
+                set_={
+                    "file_name": func.coalesce(added.excluded.file_name, documents.c.file_name),
+                    "source": func.coalesce(added.excluded.source, documents.c.source),
+                    "tags": added.excluded.tags,
+                    "extra_meta": added.excluded.extra_meta,
+                    "updated_at": func.now(),
+                    "deleted_at": None,
+                },
+            )
         )
 
     async def add_version(self, version: NewVersion) -> UUID:
-        version_id = uuid.uuid4()
+        version_id, of = uuid.uuid4(), document_versions.c
+        last = select(func.coalesce(func.max(of.number), 0)).where(
+            self.own(document_versions), of.dataset_id == version.dataset_id, of.doc_id == version.doc_id
+        )
         await self.execute(
-            """
-            insert into document_versions (tenant_id, version_id, dataset_id, doc_id, number, state, checksum, text,
-                title, embed_model, chunker, chunk_size, chunk_overlap, refine, build_tree)
-            select :tenant, :version, :dataset, :doc, 1 + coalesce(max(number), 0), 'indexing', :checksum, :text,
-                :title, :embed_model, :chunker, :size, :overlap, :refine, :build_tree
-            from document_versions where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc
-            """,
-            version=version_id,
-            dataset=version.dataset_id,
-            doc=version.doc_id,
-            checksum=version.checksum,
-            text=version.text,
-            title=version.title,
-            embed_model=version.embed_model,
-            chunker=version.chunking.chunker,
-            size=version.chunking.size,
-            overlap=version.chunking.overlap,
-            refine=version.chunking.refine,
-            build_tree=version.build_tree,
+            insert(document_versions).values(
+                tenant_id=self.tenant,
+                version_id=version_id,
+                dataset_id=version.dataset_id,
+                doc_id=version.doc_id,
+                number=1 + last.scalar_subquery(),
+                state="indexing",
+                checksum=version.checksum,
+                text=version.text,
+                title=version.title,
+                embed_model=version.embed_model,
+                chunker=version.chunking.chunker,
+                chunk_size=version.chunking.size,
+                chunk_overlap=version.chunking.overlap,
+                refine=version.chunking.refine,
+                build_tree=version.build_tree,
+            )
         )
         return version_id
 
     async def resume_version(self, version_id: UUID, *, build_tree: bool) -> None:
+        state = document_versions.c.state
         await self.execute(
-            """
-            update document_versions set build_tree = :build_tree,
-                state = case when state = 'failed' then 'indexing' else state end
-            where tenant_id = :tenant and version_id = :version
-            """,
-            version=version_id,
-            build_tree=build_tree,
+            update(document_versions)
+            .where(self.own(document_versions), document_versions.c.version_id == version_id)
+            .values(build_tree=build_tree, state=case((state == "failed", "indexing"), else_=state))
         )
 
     async def version_to_index(self, version_id: UUID) -> VersionToIndex:
         row = await self.first(
-            """
-            select version_id, dataset_id, doc_id, text, checksum, chunker, chunk_size, chunk_overlap, refine,
-                build_tree, embedded_at
-            from document_versions where tenant_id = :tenant and version_id = :version
-            """,
-            version=version_id,
+            select(document_versions).where(self.own(document_versions), document_versions.c.version_id == version_id)
         )
         if row is None:
             raise DocumentNotFound
-        return VersionToIndex(
-            version_id=row["version_id"],
-            dataset_id=row["dataset_id"],
-            doc_id=row["doc_id"],
-            text=row["text"],
-            checksum=row["checksum"],
-            chunking=chunking_from(row),
-            build_tree=row["build_tree"],
-            embedded_at=row["embedded_at"],
-        )
+        plain = (name for name in VersionToIndex.__dataclass_fields__ if name != "chunking")
+        return VersionToIndex(chunking=chunking_from(row), **{name: row[name] for name in plain})
 
     async def chunks_of(self, version_id: UUID) -> list[Chunk]:
-        rows = await self.all(
-            "select * from chunks where tenant_id = :tenant and version_id = :version order by idx",
-            version=version_id,
-        )
+        of_version = self.own(chunks), chunks.c.version_id == version_id
+        rows = await self.all(select(chunks).where(*of_version).order_by(chunks.c.idx))
         return [chunk_from(row) for row in rows]
 
     async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
@@ -209,59 +194,39 @@ class Documents(Postings):
         )
         return [chunk_from(row) for row in rows]
 
-    async def add_chunks(self, version: VersionToIndex, chunks: Sequence[Chunk]) -> None:
-        await self.copy(
-            "chunks",
-            [
-                "chunk_id",
-                "dataset_id",
-                "doc_id",
-                "version_id",
-                "idx",
-                "text",
-                "start_char",
-                "end_char",
-                "heading_path",
-                "token_cnt",
-                "hash",
-                "meta",
-            ],
+    async def add_chunks(self, version: VersionToIndex, found: Sequence[Chunk]) -> None:
+        columns = [
+            *("chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char"),
+            *("heading_path", "token_cnt", "hash", "meta"),
+        ]
+        rows = (
             (
-                (
-                    chunk.chunk_id,
-                    version.dataset_id,
-                    chunk.doc_id,
-                    chunk.version_id,
-                    chunk.idx,
-                    chunk.text,
-                    chunk.start,
-                    chunk.end,
-                    list(chunk.heading_path),
-                    chunk.token_cnt,
-                    chunk.hash,
-                    as_json(dict(chunk.meta)),
-                )
-                for chunk in chunks
-            ),
+                *(chunk.chunk_id, version.dataset_id, chunk.doc_id, chunk.version_id, chunk.idx, chunk.text),
+                *(chunk.start, chunk.end, list(chunk.heading_path), chunk.token_cnt, chunk.hash),
+                as_json(dict(chunk.meta)),
+            )
+            for chunk in found
         )
+        await self.copy("chunks", columns, rows)
 
     async def mark_embedded(self, version_id: UUID, chunk_count: int) -> None:
+        embedded_at = func.coalesce(document_versions.c.embedded_at, func.now())
         await self.execute(
-            """
-            update document_versions set chunk_count = :chunks, embedded_at = coalesce(embedded_at, now())
-            where tenant_id = :tenant and version_id = :version
-            """,
-            version=version_id,
-            chunks=chunk_count,
+            update(document_versions)
+            .where(self.own(document_versions), document_versions.c.version_id == version_id)
+            .values(chunk_count=chunk_count, embedded_at=embedded_at)
         )
 
     async def fail_version(self, version_id: UUID) -> None:
         await self.execute(
-            """
-            update document_versions set state = 'failed'
-            where tenant_id = :tenant and version_id = :version and state = 'indexing' and embedded_at is null
-            """,
-            version=version_id,
+            update(document_versions)
+            .where(
+                self.own(document_versions),
+                document_versions.c.version_id == version_id,
+                document_versions.c.state == "indexing",
+                document_versions.c.embedded_at.is_(None),
+            )
+            .values(state="failed")
         )
 
     async def serve_versions(self, version_ids: Collection[UUID]) -> None:
@@ -322,23 +287,19 @@ class Documents(Postings):
         await self.hide([row["version_id"] for row in gone])
 
     async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+        is_it = self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
+        there = () if hard else (documents.c.deleted_at.is_(None),)
         gone = await self.first(
-            """
-            update documents set deleted_at = coalesce(deleted_at, now()), updated_at = now()
-            where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc
-                and (deleted_at is null or :hard) returning doc_id
-            """,
-            dataset=dataset_id,
-            doc=doc_id,
-            hard=hard,
+            update(documents)
+            .where(*is_it, *there)
+            .values(deleted_at=func.coalesce(documents.c.deleted_at, func.now()), updated_at=func.now())
+            .returning(documents.c.doc_id)
         )
         if gone is None:
             raise DocumentNotFound(doc_id=doc_id)
+        of = document_versions.c
         rows = await self.all(
-            "select version_id from document_versions where tenant_id = :tenant and dataset_id = :dataset"
-            " and doc_id = :doc",
-            dataset=dataset_id,
-            doc=doc_id,
+            select(of.version_id).where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
         )
         versions = [row["version_id"] for row in rows]
         await self.hide(versions)
@@ -388,11 +349,9 @@ class Documents(Postings):
             """,
             versions=versions,
         )
+        await self.execute(delete(embeddings).where(self.own(embeddings), embeddings.c.generation_id.in_(versions)))
         await self.execute(
-            "delete from embeddings where tenant_id = :tenant and generation_id = any(:versions)", versions=versions
-        )
-        await self.execute(
-            "delete from documents where tenant_id = :tenant and dataset_id = :dataset and doc_id = :doc",
-            dataset=dataset_id,
-            doc=doc_id,
+            delete(documents).where(
+                self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
+            )
         )

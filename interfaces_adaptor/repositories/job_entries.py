@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from sqlalchemy import func, select, tuple_
+
+from infra.db.schema import jobs
 from infra.uow.unit_of_work import UnitOfWork
-from interfaces_adaptor.repositories import jobs
+from interfaces_adaptor.repositories.jobs import SHOWN
 from services.jobs.job import Job
 
 
@@ -20,26 +22,17 @@ class JobEntries(UnitOfWork):
         status: str | None,
         dataset_id: str | None,
     ) -> list[Job]:
-        conditions: list[str] = []
-        values: dict[str, Any] = {}
+        statement = select(*SHOWN).where(self.own(jobs))
         if after is not None:
-            conditions.append("and (created_at, job_id) < (:at, :job)")
-            values |= {"at": after[0], "job": after[1]}
+            statement = statement.where(tuple_(jobs.c.created_at, jobs.c.job_id) < after)
         if status is not None:
-            conditions.append("and status = :status")
-            values["status"] = status
+            statement = statement.where(jobs.c.status == status)
         if dataset_id is not None:
-            conditions.append("and dataset_id = :dataset")
-            values["dataset"] = dataset_id
-        rows = await self.all(
-            f"select {jobs.COLUMNS} from jobs where tenant_id = :tenant {' '.join(conditions)}"
-            " order by created_at desc, job_id desc limit :limit",
-            limit=limit,
-            **values,
-        )
-        return [jobs.job_from(row) for row in rows]
+            statement = statement.where(jobs.c.dataset_id == dataset_id)
+        newest_first = (jobs.c.created_at.desc(), jobs.c.job_id.desc())
+        return [Job(**row) for row in await self.all(statement.order_by(*newest_first).limit(limit))]
 
     async def count_jobs(self) -> dict[str, int]:
-        rows = await self.all("select status, count(*) as n from jobs where tenant_id = :tenant group by status")
-        found = {row["status"]: row["n"] for row in rows}
+        counted = select(jobs.c.status, func.count().label("n")).where(self.own(jobs)).group_by(jobs.c.status)
+        found = {row["status"]: row["n"] for row in await self.all(counted)}
         return {name: found.get(name, 0) for name in ("queued", "running", "succeeded", "failed", "cancelled")}

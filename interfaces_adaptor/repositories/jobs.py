@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy import delete, func, null, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import JOBS, RUN_JOB
+from infra.db.schema import job_secrets, jobs
 from infra.uow.unit_of_work import UnitOfWork, as_json
 from services.cost.budget import Budget
 from services.cost.usage import Usage
@@ -17,28 +21,28 @@ from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflic
 from services.jobs.job import Job, JobStatus, Lease, NewJob
 from services.jobs.limits import JobLimits
 
-COLUMNS = """job_id, job_type, dataset_id, doc_id, version_id, status, stage, progress, attempts, awaits_revision,
-    params, result, usage, timings, detail, error, created_at, started_at, finished_at"""
+SHOWN = [jobs.c[name] for name in Job.__dataclass_fields__]
 
 
-def job_from(row: RowMapping) -> Job:
-    return Job(**{name.strip(): row[name.strip()] for name in COLUMNS.split(",")})
+# Longer than any job should take; what is left then was left by a crash.
+KEYS_KEPT = timedelta(hours=24)
 
 
 class Jobs(UnitOfWork):
     async def start_job(self, job: NewJob) -> UUID:
         job_id = uuid.uuid4()
         await self.execute(
-            """
-            insert into jobs (tenant_id, job_id, dataset_id, job_type, doc_id, version_id, status, stage, params)
-            values (:tenant, :job, :dataset, :type, :doc, :version, 'queued', 'queued', cast(:params as jsonb))
-            """,
-            job=job_id,
-            dataset=job.dataset_id,
-            type=job.job_type,
-            doc=job.doc_id,
-            version=job.version_id,
-            params=as_json(dict(job.params)),
+            insert(jobs).values(
+                tenant_id=self.tenant,
+                job_id=job_id,
+                dataset_id=job.dataset_id,
+                job_type=job.job_type,
+                doc_id=job.doc_id,
+                version_id=job.version_id,
+                status="queued",
+                stage="queued",
+                params=dict(job.params),
+            )
         )
         await self._enqueue(job_id, 0.0)
         return job_id
@@ -95,23 +99,31 @@ class Jobs(UnitOfWork):
         return UUID(str(waiting["job_id"]))
 
     async def get_job(self, job_id: UUID) -> Job:
-        row = await self.first(f"select {COLUMNS} from jobs where tenant_id = :tenant and job_id = :job", job=job_id)
+        row = await self.first(select(*SHOWN).where(self.own(jobs), jobs.c.job_id == job_id))
         if row is None:
             raise JobNotFound(job_id=job_id.hex)
-        return job_from(row)
+        return Job(**row)
 
     async def claim_job(self, job_id: UUID) -> tuple[Job, Lease] | None:
         row = await self.first(
-            f"""
-            update jobs set status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
-                stage = 'starting', error = null, updated_at = now()
-            where tenant_id = :tenant and job_id = :job and status in ('queued', 'running')
-                and awaits_revision is null
-            returning {COLUMNS}
-            """,
-            job=job_id,
+            update(jobs)
+            .where(
+                self.own(jobs),
+                jobs.c.job_id == job_id,
+                jobs.c.status.in_(("queued", "running")),
+                jobs.c.awaits_revision.is_(None),
+            )
+            .values(
+                status="running",
+                attempts=jobs.c.attempts + 1,
+                started_at=func.coalesce(jobs.c.started_at, func.now()),
+                stage="starting",
+                error=null(),
+                updated_at=func.now(),
+            )
+            .returning(*SHOWN)
         )
-        return (job_from(row), Lease(job_id, row["attempts"])) if row else None
+        return (Job(**row), Lease(job_id, row["attempts"])) if row else None
 
     async def postpone_job(self, job_id: UUID, delay_s: float) -> None:
         await self._enqueue(job_id, delay_s)
@@ -183,7 +195,7 @@ class Jobs(UnitOfWork):
             usage=as_json(figures["usage"]),
             timings=as_json(figures["timings"]),
         )
-        await self.execute("delete from job_secrets where tenant_id = :tenant and job_id = :job", job=lease.job_id)
+        await self._forget_secrets(lease.job_id)
 
     async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
         await self.execute(
@@ -219,56 +231,53 @@ class Jobs(UnitOfWork):
         await self._end_with(lease.job_id, row, status, error)
 
     async def secrets_of(self, job_id: UUID) -> Mapping[str, bytes]:
+        of = job_secrets.c
         rows = await self.all(
-            """
-            select provider, ciphertext from job_secrets
-            where tenant_id = :tenant and job_id = :job and expires_at > now()
-            """,
-            job=job_id,
+            select(of.provider, of.ciphertext).where(
+                self.own(job_secrets), of.job_id == job_id, of.expires_at > func.now()
+            )
         )
         return {row["provider"]: row["ciphertext"] for row in rows}
 
     async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None:
+        expires_at = func.now() + KEYS_KEPT
         for provider, ciphertext in sealed.items():
+            brought = insert(job_secrets).values(
+                tenant_id=self.tenant, job_id=job_id, provider=provider, ciphertext=ciphertext, expires_at=expires_at
+            )
             await self.execute(
-                """
-                insert into job_secrets (tenant_id, job_id, provider, ciphertext, expires_at)
-                values (:tenant, :job, :provider, :ciphertext, now() + interval '24 hours')
-                on conflict (tenant_id, job_id, provider) do update
-                    set ciphertext = excluded.ciphertext, expires_at = excluded.expires_at
-                """,
-                job=job_id,
-                provider=provider,
-                ciphertext=ciphertext,
+                brought.on_conflict_do_update(
+                    index_elements=["tenant_id", "job_id", "provider"],
+                    set_={"ciphertext": brought.excluded.ciphertext, "expires_at": brought.excluded.expires_at},
+                )
             )
 
+    async def _forget_secrets(self, job_id: UUID) -> None:
+        await self.execute(delete(job_secrets).where(self.own(job_secrets), job_secrets.c.job_id == job_id))
+
     async def running_build(self, dataset_id: str) -> UUID | None:
+        of = jobs.c
         row = await self.first(
-            """
-            select job_id from jobs where tenant_id = :tenant and dataset_id = :dataset and job_type = 'build'
-                and status = 'running' limit 1
-            """,
-            dataset=dataset_id,
+            select(of.job_id)
+            .where(self.own(jobs), of.dataset_id == dataset_id, of.job_type == "build", of.status == "running")
+            .limit(1)
         )
         return row["job_id"] if row else None
 
     async def cancel_job(self, job_id: UUID) -> None:
         await self.get_job(job_id)
+        cancelled = JobCancelled().as_json()
         row = await self.first(
-            """
-            update jobs set status = 'cancelled', error = cast(:error as jsonb), finished_at = now(),
-                updated_at = now()
-            where tenant_id = :tenant and job_id = :job and status in ('queued', 'running')
-            returning dataset_id, job_type, queue_job_id
-            """,
-            job=job_id,
-            error=as_json(JobCancelled().as_json()),
+            update(jobs)
+            .where(self.own(jobs), jobs.c.job_id == job_id, jobs.c.status.in_(("queued", "running")))
+            .values(status="cancelled", error=cancelled, finished_at=func.now(), updated_at=func.now())
+            .returning(jobs.c.dataset_id, jobs.c.job_type, jobs.c.queue_job_id)
         )
         if row is None:
             return
         # Tells the worker at once; should it not hear, its next write finds that its lease is gone.
         await self.execute("select procrastinate_cancel_job_v1(:queued, true, false)", queued=row["queue_job_id"])
-        await self._end_with(job_id, row, "cancelled", JobCancelled().as_json())
+        await self._end_with(job_id, row, "cancelled", cancelled)
 
     async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:
         job = await self.get_job(job_id)
@@ -314,7 +323,7 @@ class Jobs(UnitOfWork):
 
     async def _end_with(self, job_id: UUID, row: RowMapping, status: JobStatus, error: JsonObject) -> None:
         """The uploads that waited for this build end as it did, unless another build is on its way to them."""
-        await self.execute("delete from job_secrets where tenant_id = :tenant and job_id = :job", job=job_id)
+        await self._forget_secrets(job_id)
         if row["job_type"] != "build":
             return
         await self.execute(

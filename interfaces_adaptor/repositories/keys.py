@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import CursorResult, text
-from sqlalchemy import exc as sa_exc
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from infra.uow.unit_of_work import typed_error
+from infra.db.schema import api_keys, tenants
+from infra.uow.unit_of_work import short_transaction
 from services.access import ApiKey
 from services.domain import TenantId
+
+ACTIVE = api_keys.c.revoked_at.is_(None)
 
 
 class SqlKeyStore:
@@ -19,50 +21,39 @@ class SqlKeyStore:
         self._engine = engine
 
     async def add(self, tenant: TenantId, key_id: str, prefix: str, secret_hash: bytes, name: str) -> None:
-        await self._run(
-            """
-            with owner as (
-                insert into tenants (tenant_id, name) values (:tenant, :tenant) on conflict do nothing
+        async with short_transaction(self._engine) as connection:
+            await connection.execute(insert(tenants).values(tenant_id=tenant, name=tenant).on_conflict_do_nothing())
+            await connection.execute(
+                insert(api_keys).values(
+                    tenant_id=tenant, key_id=key_id, prefix=prefix, secret_hash=secret_hash, name=name
+                )
             )
-            insert into api_keys (tenant_id, key_id, prefix, secret_hash, name)
-            values (:tenant, :key, :prefix, :hash, :name)
-            """,
-            tenant=tenant,
-            key=key_id,
-            prefix=prefix,
-            hash=secret_hash,
-            name=name,
-        )
 
     async def all(self) -> Sequence[ApiKey]:
-        rows = await self._run(
-            "select tenant_id, key_id, prefix, name, created_at, last_used_at, revoked_at from api_keys"
-            " order by created_at"
-        )
-        return [ApiKey(TenantId(row[0]), *row[1:]) for row in rows]
+        shown = (api_keys.c[name] for name in ApiKey.__dataclass_fields__ if name != "tenant")
+        async with short_transaction(self._engine) as connection:
+            rows = await connection.execute(
+                select(api_keys.c.tenant_id.label("tenant"), *shown).order_by(api_keys.c.created_at)
+            )
+            return [ApiKey(**row) for row in rows.mappings()]
 
     async def revoke(self, key_id: str) -> bool:
-        rows = await self._run(
-            "update api_keys set revoked_at = now() where key_id = :key and revoked_at is null returning key_id",
-            key=key_id,
-        )
-        return bool(rows)
+        async with short_transaction(self._engine) as connection:
+            revoked = await connection.execute(
+                update(api_keys).where(api_keys.c.key_id == key_id, ACTIVE).values(revoked_at=func.now())
+            )
+            return revoked.rowcount > 0
 
     async def any_active(self) -> bool:
-        return bool((await self._run("select exists (select from api_keys where revoked_at is null)"))[0][0])
+        async with short_transaction(self._engine) as connection:
+            return bool(await connection.scalar(select(exists().where(ACTIVE))))
 
     async def tenant_of(self, secret_hash: bytes) -> TenantId | None:
-        rows = await self._run(
-            "update api_keys set last_used_at = now() where secret_hash = :hash and revoked_at is null"
-            " returning tenant_id",
-            hash=secret_hash,
-        )
-        return TenantId(rows[0][0]) if rows else None
-
-    async def _run(self, sql: str, **values: Any) -> Sequence[Any]:
-        try:
-            async with self._engine.begin() as connection:
-                result: CursorResult[Any] = await connection.execute(text(sql), values)
-                return result.all() if result.returns_rows else []
-        except (sa_exc.SQLAlchemyError, OSError) as error:
-            raise typed_error(error) or error from error
+        async with short_transaction(self._engine) as connection:
+            tenant = await connection.scalar(
+                update(api_keys)
+                .where(api_keys.c.secret_hash == secret_hash, ACTIVE)
+                .values(last_used_at=func.now())
+                .returning(api_keys.c.tenant_id)
+            )
+        return TenantId(tenant) if tenant is not None else None

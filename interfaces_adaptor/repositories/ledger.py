@@ -2,64 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import RowMapping
 
+from infra.db.schema import usage_ledger
 from infra.uow.unit_of_work import UnitOfWork
 from services.cost.ledger import GroupBy, UsageEntry, UsageFilter
 from services.cost.usage import Usage
 
-SUMS = """coalesce(sum(calls), 0) as calls, coalesce(sum(input_tokens), 0) as input_tokens,
-    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(cached_tokens), 0) as cached_tokens,
-    coalesce(sum(cache_hits), 0) as cache_hits, coalesce(sum(cost), 0) as cost"""
-WANTED = """tenant_id = :tenant
-    and (cast(:dataset as text) is null or dataset_id = :dataset)
-    and (cast(:job as text) is null or job_id = :job)
-    and (cast(:since as date) is null or day >= :since)
-    and (cast(:until as date) is null or day <= :until)"""
-KEYS: dict[GroupBy, str] = {
-    "day": "to_char(day, 'YYYY-MM-DD')",
-    "dataset": "dataset_id",
-    "job": "job_id",
-    "stage": "stage",
-    "model": "provider || '/' || model",
+COUNTED = ("calls", "input_tokens", "output_tokens", "cached_tokens", "cache_hits", "cost")
+SUMS = tuple(func.coalesce(func.sum(usage_ledger.c[name]), 0).label(name) for name in COUNTED)
+KEYS: dict[GroupBy, ColumnElement[Any]] = {
+    "day": func.to_char(usage_ledger.c.day, "YYYY-MM-DD"),
+    "dataset": usage_ledger.c.dataset_id,
+    "job": usage_ledger.c.job_id,
+    "stage": usage_ledger.c.stage,
+    "model": usage_ledger.c.provider + "/" + usage_ledger.c.model,
 }
 
 
 class Ledger(UnitOfWork):
     async def total_usage(self, wanted: UsageFilter) -> Usage:
-        row = await self.first(f"select {SUMS} from usage_ledger where {WANTED}", **values_of(wanted))
+        row = await self.first(select(*SUMS).where(self.own(usage_ledger), *conditions(wanted)))
         assert row is not None
         return usage_from(row)
 
     async def grouped_usage(
         self, wanted: UsageFilter, by: GroupBy, after: tuple[str] | None, limit: int
     ) -> Sequence[UsageEntry]:
-        rows = await self.all(
-            f"""
-            select {KEYS[by]} as key, {SUMS} from usage_ledger
-            where {WANTED} and (cast(:after as text) is null or {KEYS[by]} > :after)
-            group by 1 order by 1 limit :limit
-            """,
-            **values_of(wanted),
-            after=after[0] if after else None,
-            limit=limit,
-        )
+        key = KEYS[by].label("key")
+        statement = select(key, *SUMS).where(self.own(usage_ledger), *conditions(wanted)).group_by(key).order_by(key)
+        if after is not None:
+            statement = statement.where(KEYS[by] > after[0])
+        rows = await self.all(statement.limit(limit))
         return [UsageEntry(row["key"], usage_from(row)) for row in rows]
 
 
-def values_of(wanted: UsageFilter) -> dict[str, Any]:
-    return {"dataset": wanted.dataset_id, "job": wanted.job_id, "since": wanted.since, "until": wanted.until}
+def conditions(wanted: UsageFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.dataset_id is not None:
+        yield usage_ledger.c.dataset_id == wanted.dataset_id
+    if wanted.job_id is not None:
+        yield usage_ledger.c.job_id == wanted.job_id
+    if wanted.since is not None:
+        yield usage_ledger.c.day >= wanted.since
+    if wanted.until is not None:
+        yield usage_ledger.c.day <= wanted.until
 
 
 def usage_from(row: RowMapping) -> Usage:
     return Usage(
-        calls=int(row["calls"]),
-        input_tokens=int(row["input_tokens"]),
-        output_tokens=int(row["output_tokens"]),
-        cached_tokens=int(row["cached_tokens"]),
-        cache_hits=int(row["cache_hits"]),
+        **{name: int(row[name]) for name in COUNTED if name != "cost"},
         cost=float(row["cost"]),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.engine import RowMapping
 
-from infra.uow.unit_of_work import UnitOfWork
-from interfaces_adaptor.repositories import trees
+from infra.db.schema import chunks, datasets, tree_edges, tree_node_chunks, tree_nodes
 from interfaces_adaptor.repositories.documents import chunk_from
+from interfaces_adaptor.repositories.trees import Trees
 from services.domain import (
     Chunk,
     JsonObject,
@@ -63,113 +63,108 @@ class NodeDetail:
     chunks: Sequence[Chunk]
 
 
-NODE = """
-    select n.node_id, n.tree_id, n.level, n.position, n.kind, n.title, coalesce(n.text, c.text) as text, n.token_cnt,
-        n.stale, n.meta, c.doc_id, c.heading_path, c.start_char, c.end_char,
+NODES = """
+    select s.dataset_id, n.node_id, n.tree_id, n.level, n.position, n.kind, n.title,
+        coalesce(n.text, c.text) as text, n.token_cnt, n.stale,
+        n.meta, c.doc_id, c.heading_path, c.start_char, c.end_char,
         (select count(*) from tree_edges e where e.tenant_id = n.tenant_id and e.tree_id = n.tree_id
             and e.parent_id = n.node_id) as children,
         (select e.parent_id from tree_edges e where e.tenant_id = n.tenant_id and e.tree_id = n.tree_id
             and e.child_id = n.node_id and e.is_primary) as primary_parent
-    from tree_nodes n
+    from datasets s
+    join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
     left join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
+    where s.tenant_id = :tenant
+        and (cast(:tree as uuid) is null or n.tree_id = :tree)
+        and (cast(:node as uuid) is null or n.node_id = :node)
+        and (cast(:level as int) is null or n.level = :level)
+        and (cast(:after_level as int) is null
+            or (-n.level, n.position) > (-cast(:after_level as int), cast(:after_position as int)))
+    order by n.level desc, n.position limit :limit
 """
 
 
-class NodeEntries(UnitOfWork):
+# Passages that are shown under one node.
+MOST_CHUNKS = 500
+
+
+class NodeEntries(Trees):
     async def served_tree(self, dataset_id: str) -> Tree:
         there = await self.first(
-            "select live_tree_id from datasets where tenant_id = :tenant and dataset_id = :dataset",
-            dataset=dataset_id,
+            select(datasets.c.live_tree_id).where(self.own(datasets), datasets.c.dataset_id == dataset_id)
         )
         if there is None:
             raise DatasetNotFound(dataset_id=dataset_id)
-        row = await self.first(
-            f"select {trees.COLUMNS} from trees where tenant_id = :tenant and tree_id = :tree",
-            tree=there["live_tree_id"],
-        )
-        if row is None:
+        tree = await self.get_tree(there["live_tree_id"]) if there["live_tree_id"] is not None else None
+        if tree is None:
             raise TreeNotFound(dataset_id=dataset_id)
-        return trees.tree_from(row)
+        return tree
 
     async def level_sizes(self, tree_id: UUID) -> dict[int, int]:
+        of = tree_nodes.c
         rows = await self.all(
-            """
-            select level, count(*) as nodes from tree_nodes
-            where tenant_id = :tenant and tree_id = :tree group by level order by level desc
-            """,
-            tree=tree_id,
+            select(of.level, func.count().label("nodes"))
+            .where(self.own(tree_nodes), of.tree_id == tree_id)
+            .group_by(of.level)
+            .order_by(of.level.desc())
         )
         return {row["level"]: row["nodes"] for row in rows}
 
     async def list_nodes(
         self, tree_id: UUID, after: tuple[int, int] | None, limit: int, *, level: int | None
     ) -> list[NodeEntry]:
-        conditions: list[str] = []
-        values: dict[str, Any] = {}
-        if after is not None:
-            conditions.append("and (-n.level, n.position) > (:level_after, :position_after)")
-            values |= {"level_after": -after[0], "position_after": after[1]}
-        if level is not None:
-            conditions.append("and n.level = :level")
-            values["level"] = level
+        after_level, after_position = after or (None, 0)
         rows = await self.all(
-            f"{NODE} where n.tenant_id = :tenant and n.tree_id = :tree {' '.join(conditions)}"
-            " order by n.level desc, n.position limit :limit",
+            NODES,
             tree=tree_id,
+            node=None,
+            level=level,
+            after_level=after_level,
+            after_position=after_position,
             limit=limit,
-            **values,
         )
         return [node_from(row) for row in rows]
 
     async def describe_node(self, node_id: UUID) -> NodeDetail:
-        row = await self.first(
-            f"""{NODE} join datasets s on s.tenant_id = n.tenant_id and s.live_tree_id = n.tree_id
-                where n.tenant_id = :tenant and n.node_id = :node""",
-            node=node_id,
-        )
+        row = await self.first(NODES, tree=None, node=node_id, level=None, after_level=None, after_position=0, limit=1)
         if row is None:
             raise NodeNotFound(node_id=node_id.hex)
-        tree_id = row["tree_id"]
-        dataset = await self.first(
-            "select dataset_id from trees where tenant_id = :tenant and tree_id = :tree", tree=tree_id
-        )
-        assert dataset is not None
+        tree_id, edges = row["tree_id"], tree_edges.c
         return NodeDetail(
             node=node_from(row),
-            dataset_id=dataset["dataset_id"],
+            dataset_id=row["dataset_id"],
             tree_id=tree_id,
             meta=row["meta"],
-            parents=await self._neighbours(tree_id, node_id, "parent_id", "child_id"),
-            children=await self._neighbours(tree_id, node_id, "child_id", "parent_id"),
+            parents=await self._neighbours(tree_id, node_id, far=edges.parent_id, near=edges.child_id),
+            children=await self._neighbours(tree_id, node_id, far=edges.child_id, near=edges.parent_id),
             chunks=await self._chunks_under(tree_id, node_id, leaf=row["level"] == 0),
         )
 
-    async def _neighbours(self, tree_id: UUID, node_id: UUID, far: str, near: str) -> Sequence[Neighbour]:
+    async def _neighbours(
+        self, tree_id: UUID, node_id: UUID, *, far: ColumnElement[UUID], near: ColumnElement[UUID]
+    ) -> Sequence[Neighbour]:
+        n, e = tree_nodes.c, tree_edges.c
+        ends = and_(n.tenant_id == e.tenant_id, n.tree_id == e.tree_id, n.node_id == far)
         rows = await self.all(
-            f"""
-            select n.node_id, n.level, n.kind, n.title, e.weight, e.is_primary
-            from tree_edges e join tree_nodes n
-                on n.tenant_id = e.tenant_id and n.tree_id = e.tree_id and n.node_id = e.{far}
-            where e.tenant_id = :tenant and e.tree_id = :tree and e.{near} = :node order by e.position, n.position
-            """,
-            tree=tree_id,
-            node=node_id,
+            select(n.node_id, n.level, n.kind, n.title, e.weight, e.is_primary)
+            .select_from(tree_edges.join(tree_nodes, ends))
+            .where(self.own(tree_edges), e.tree_id == tree_id, near == node_id)
+            .order_by(e.position, n.position)
         )
-        return [Neighbour(**dict(row)) for row in rows]
+        return [Neighbour(**row) for row in rows]
 
     async def _chunks_under(self, tree_id: UUID, node_id: UUID, *, leaf: bool) -> Sequence[Chunk]:
-        if leaf:
-            rows = await self.all("select * from chunks where tenant_id = :tenant and chunk_id = :node", node=node_id)
-        else:
-            rows = await self.all(
-                """
-                select c.* from tree_node_chunks p
-                join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
-                where p.tenant_id = :tenant and p.tree_id = :tree and p.node_id = :node order by p.rank limit 500
-                """,
-                tree=tree_id,
-                node=node_id,
-            )
+        of = tree_node_chunks.c
+        written_from = and_(chunks.c.tenant_id == of.tenant_id, chunks.c.chunk_id == of.chunk_id)
+        under = (
+            select(chunks)
+            .select_from(chunks.join(tree_node_chunks, written_from))
+            .where(self.own(tree_node_chunks), of.tree_id == tree_id, of.node_id == node_id)
+            .order_by(of.rank)
+            .limit(MOST_CHUNKS)
+        )
+        itself = select(chunks).where(self.own(chunks), chunks.c.chunk_id == node_id)
+        rows = await self.all(itself if leaf else under)
         return [chunk_from(row) for row in rows]
 
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
-from infra.uow.unit_of_work import as_json
+from infra.db.schema import (
+    chunks,
+    datasets,
+    embeddings,
+    posting_totals,
+    postings,
+    tree_edges,
+    tree_node_chunks,
+    tree_nodes,
+    trees,
+)
+from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
 from services.tree.nodes import (
@@ -19,8 +31,7 @@ from services.tree.nodes import (
     WrittenNode,
 )
 
-COLUMNS = """tree_id, dataset_id, doc_id, state, fingerprint, revision, params, stats, root_id, created_at,
-    published_at"""
+SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
 
 # The newest embedded version of each document that is not deleted: the one that is served, or the one that will be.
 BUILD_VERSIONS = """
@@ -52,52 +63,44 @@ class Trees(Documents):
     async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
         versions = await self.all(BUILD_VERSIONS, dataset=dataset_id)
         ids = [row["version_id"] for row in versions]
+        of = chunks.c
         rows = await self.all(
-            """
-            select chunk_id, doc_id, idx, token_cnt, hash, heading_path from chunks
-            where tenant_id = :tenant and version_id = any(:ids)
-            """,
-            ids=ids,
+            select(of.chunk_id, of.doc_id, of.idx, of.token_cnt, of.hash, of.heading_path).where(
+                self.own(chunks), of.version_id.in_(ids)
+            )
         )
         identity = {row["doc_id"]: row["identity"] for row in versions}
         leaves = [leaf_from(row, identity[row["doc_id"]]) for row in rows]
         return sorted(leaves, key=lambda leaf: (leaf.document, leaf.idx)), ids
 
     async def live_tree(self, dataset_id: str) -> Tree | None:
-        row = await self.first(
-            f"select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset and state = 'live'",
-            dataset=dataset_id,
-        )
-        return tree_from(row) if row else None
+        return await self._tree(trees.c.dataset_id == dataset_id, trees.c.state == "live")
+
+    async def get_tree(self, tree_id: UUID) -> Tree | None:
+        return await self._tree(trees.c.tree_id == tree_id)
 
     async def unfinished_tree(self, dataset_id: str, fingerprint: str) -> Tree | None:
-        row = await self.first(
-            f"""select {COLUMNS} from trees where tenant_id = :tenant and dataset_id = :dataset
-                and state = 'building' and fingerprint = :fingerprint""",
-            dataset=dataset_id,
-            fingerprint=fingerprint,
+        return await self._tree(
+            trees.c.dataset_id == dataset_id, trees.c.state == "building", trees.c.fingerprint == fingerprint
         )
+
+    async def _tree(self, *conditions: ColumnElement[bool]) -> Tree | None:
+        row = await self.first(select(*SHOWN).where(self.own(trees), *conditions))
         return tree_from(row) if row else None
 
     async def begin_tree(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
+        await self._supersede(trees.c.dataset_id == tree.dataset_id, trees.c.state == "building")
         await self.execute(
-            """
-            update trees set state = 'superseded'
-            where tenant_id = :tenant and dataset_id = :dataset and state = 'building'
-            """,
-            dataset=tree.dataset_id,
-        )
-        await self.execute(
-            """
-            insert into trees (tenant_id, tree_id, dataset_id, doc_id, state, fingerprint, revision, params)
-            values (:tenant, :tree, :dataset, :doc, 'building', :fingerprint, :revision, cast(:params as jsonb))
-            """,
-            tree=tree.tree_id,
-            dataset=tree.dataset_id,
-            doc=tree.doc_id,
-            fingerprint=tree.fingerprint,
-            revision=tree.revision,
-            params=as_json(dict(tree.params)),
+            insert(trees).values(
+                tenant_id=self.tenant,
+                tree_id=tree.tree_id,
+                dataset_id=tree.dataset_id,
+                doc_id=tree.doc_id,
+                state="building",
+                fingerprint=tree.fingerprint,
+                revision=tree.revision,
+                params=dict(tree.params),
+            )
         )
         await self.copy(
             "tree_nodes",
@@ -107,6 +110,9 @@ class Trees(Documents):
                 for position, leaf in enumerate(leaves)
             ),
         )
+
+    async def _supersede(self, *conditions: ColumnElement[bool]) -> None:
+        await self.execute(update(trees).where(self.own(trees), *conditions).values(state="superseded"))
 
     async def levels_of(self, tree_id: UUID) -> list[StoredLevel]:
         nodes = await self.all(
@@ -120,12 +126,11 @@ class Trees(Documents):
             tree=tree_id,
         )
         edges: dict[UUID, list[Edge]] = {}
+        of = tree_edges.c
         for row in await self.all(
-            """
-            select parent_id, child_id, weight, is_primary from tree_edges
-            where tenant_id = :tenant and tree_id = :tree order by parent_id, position
-            """,
-            tree=tree_id,
+            select(of.parent_id, of.child_id, of.weight, of.is_primary)
+            .where(self.own(tree_edges), of.tree_id == tree_id)
+            .order_by(of.parent_id, of.position)
         ):
             edges.setdefault(row["parent_id"], []).append(Edge(row["child_id"], row["weight"], row["is_primary"]))
         levels: dict[int, tuple[list[PlannedNode], dict[UUID, WrittenNode]]] = {}
@@ -196,8 +201,9 @@ class Trees(Documents):
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]:
         rows = await self.all(
-            "select chunk_id, text from chunks where tenant_id = :tenant and chunk_id = any(:ids)",
-            ids=list(chunk_ids),
+            select(chunks.c.chunk_id, chunks.c.text).where(
+                self.own(chunks), chunks.c.chunk_id == any_of(list(chunk_ids))
+            )
         )
         return {row["chunk_id"]: row["text"] for row in rows}
 
@@ -214,27 +220,19 @@ class Trees(Documents):
         return [leaf_from(row, row["identity"]) for row in rows]
 
     async def is_stale(self, tree_id: UUID) -> bool:
-        row = await self.first(
-            "select 1 from tree_nodes where tenant_id = :tenant and tree_id = :tree and stale limit 1", tree=tree_id
+        of = tree_nodes.c
+        return (
+            await self.first(select(of.node_id).where(self.own(tree_nodes), of.tree_id == tree_id, of.stale).limit(1))
+            is not None
         )
-        return row is not None
 
     async def publish_tree(
         self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
     ) -> None:
         # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
-        await self.execute(
-            "select from datasets where tenant_id = :tenant and dataset_id = :dataset for update",
-            dataset=dataset_id,
-        )
-        await self.execute(
-            """
-            update trees set state = 'superseded'
-            where tenant_id = :tenant and dataset_id = :dataset and state = 'live' and tree_id <> :tree
-            """,
-            dataset=dataset_id,
-            tree=tree_id,
-        )
+        of_dataset = self.own(datasets), datasets.c.dataset_id == dataset_id
+        await self.execute(select(datasets.c.dataset_id).where(*of_dataset).with_for_update())
+        await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live", trees.c.tree_id != tree_id)
         await self.execute(
             """
             update trees t set state = 'live', published_at = coalesce(published_at, now()),
@@ -247,14 +245,13 @@ class Trees(Documents):
             stats=as_json(dict(stats)),
         )
         await self.execute(
-            """
-            update datasets set live_tree_id = :tree, built_revision = greatest(built_revision, :revision),
-                updated_at = now()
-            where tenant_id = :tenant and dataset_id = :dataset
-            """,
-            dataset=dataset_id,
-            tree=tree_id,
-            revision=revision,
+            update(datasets)
+            .where(*of_dataset)
+            .values(
+                live_tree_id=tree_id,
+                built_revision=func.greatest(datasets.c.built_revision, revision),
+                updated_at=func.now(),
+            )
         )
         await self.serve_versions(version_ids)
         # Documents that were deleted while the tree was built are in it: hide what was written from them.
@@ -272,44 +269,38 @@ class Trees(Documents):
 
     async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
         await self.execute(
-            """
-            update datasets set live_tree_id = null, built_revision = greatest(built_revision, :revision),
-                updated_at = now()
-            where tenant_id = :tenant and dataset_id = :dataset
-            """,
-            dataset=dataset_id,
-            revision=revision,
+            update(datasets)
+            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
+            .values(
+                live_tree_id=None,
+                built_revision=func.greatest(datasets.c.built_revision, revision),
+                updated_at=func.now(),
+            )
         )
-        await self.execute(
-            """
-            update trees set state = 'superseded'
-            where tenant_id = :tenant and dataset_id = :dataset and state = 'live'
-            """,
-            dataset=dataset_id,
-        )
+        await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live")
 
     async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
+        abandoned = and_(trees.c.state == "building", trees.c.fingerprint.is_distinct_from(keep_fingerprint))
         rows = await self.all(
-            """
-            select tree_id from trees where tenant_id = :tenant and dataset_id = :dataset
-                and (state = 'superseded' or state = 'building' and fingerprint is distinct from :keep)
-            """,
-            dataset=dataset_id,
-            keep=keep_fingerprint,
+            select(trees.c.tree_id).where(
+                self.own(trees),
+                trees.c.dataset_id == dataset_id,
+                or_(trees.c.state == "superseded", abandoned),
+            )
         )
-        trees = [row["tree_id"] for row in rows]
+        old = [row["tree_id"] for row in rows]
         # From the outside in: the cascades alone would do it row by row.
         for table, column in (
-            ("embeddings", "generation_id"),
-            ("postings", "generation_id"),
-            ("posting_totals", "generation_id"),
-            ("tree_node_chunks", "tree_id"),
-            ("tree_edges", "tree_id"),
-            ("tree_nodes", "tree_id"),
-            ("trees", "tree_id"),
+            (embeddings, embeddings.c.generation_id),
+            (postings, postings.c.generation_id),
+            (posting_totals, posting_totals.c.generation_id),
+            (tree_node_chunks, tree_node_chunks.c.tree_id),
+            (tree_edges, tree_edges.c.tree_id),
+            (tree_nodes, tree_nodes.c.tree_id),
+            (trees, trees.c.tree_id),
         ):
-            await self.execute(f"delete from {table} where tenant_id = :tenant and {column} = any(:trees)", trees=trees)
-        return len(trees)
+            await self.execute(delete(table).where(self.own(table), column.in_(old)))
+        return len(old)
 
     async def _add_stats(self, tree_id: UUID, level: int, stats: JsonObject) -> None:
         await self.execute(

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
+from sqlalchemy import ColumnElement, LargeBinary, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
-from infra.uow.unit_of_work import UnitOfWork
+from infra.db.schema import embeddings
+from infra.uow.unit_of_work import UnitOfWork, any_of
 from services.arrays import FloatArray
 from services.domain import EmbeddingSpace
 from services.errors import VectorStoreError
@@ -46,23 +49,21 @@ class Vectors(UnitOfWork):
             keys=[keys[owner] for owner in owners],
         )
         rows = await self.all(
-            """
-            select owner_id from embeddings
-            where tenant_id = :tenant and generation_id = :generation and model = :model
-            """,
-            generation=generation_id,
-            model=space.name,
+            select(embeddings.c.owner_id).where(
+                self.own(embeddings),
+                embeddings.c.generation_id == generation_id,
+                embeddings.c.model == space.name,
+            )
         )
         return {row["owner_id"] for row in rows}
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:
         ids = [vector_id(vector.owner_type, vector.owner_id, space) for vector in vectors]
         # A repeated attempt may write what the one before it wrote last.
-        known = await self.all("select id from embeddings where tenant_id = :tenant and id = any(:ids)", ids=ids)
+        known = await self.all(select(embeddings.c.id).where(self.own(embeddings), embeddings.c.id == any_of(ids)))
         there = {row["id"] for row in known}
-        await self.copy(
-            "embeddings",
-            [
+        columns = [
+            *(
                 "id",
                 "dataset_id",
                 "owner_type",
@@ -73,57 +74,48 @@ class Vectors(UnitOfWork):
                 "dim",
                 "content_key",
                 "v",
-            ],
-            (
-                (
-                    row_id,
-                    dataset_id,
-                    vector.owner_type,
-                    vector.owner_id,
-                    vector.generation_id,
-                    vector.level,
-                    space.name,
-                    space.dimensions,
-                    vector.content_key,
-                    vector.vector,
-                )
-                for row_id, vector in zip(ids, vectors, strict=True)
-                if row_id not in there
             ),
+        ]
+        rows = (
+            (
+                *(row_id, dataset_id, one.owner_type, one.owner_id, one.generation_id, one.level),
+                *(space.name, space.dimensions, one.content_key, one.vector),
+            )
+            for row_id, one in zip(ids, vectors, strict=True)
+            if row_id not in there
         )
+        await self.copy("embeddings", columns, rows)
 
     async def known_vectors(self, keys: Collection[bytes], space: EmbeddingSpace) -> dict[bytes, FloatArray]:
         rows = await self.all(
-            """
-            select distinct on (content_key) content_key, v from embeddings
-            where tenant_id = :tenant and content_key = any(:keys) and model = :model
-            order by content_key
-            """,
-            keys=list(keys),
-            model=space.name,
+            select(embeddings.c.content_key, embeddings.c.v)
+            .ext(distinct_on(embeddings.c.content_key))
+            .where(*self._of_contents(keys, space))
+            .order_by(embeddings.c.content_key)
         )
         return {row["content_key"]: row["v"].to_numpy() for row in rows}
 
     async def embedded_keys(self, keys: Collection[bytes], space: EmbeddingSpace) -> set[bytes]:
-        rows = await self.all(
-            "select distinct content_key from embeddings"
-            " where tenant_id = :tenant and content_key = any(:keys) and model = :model",
-            keys=list(keys),
-            model=space.name,
-        )
+        rows = await self.all(select(embeddings.c.content_key).distinct().where(*self._of_contents(keys, space)))
         return {row["content_key"] for row in rows}
 
     async def vectors_of_chunks(self, chunk_ids: Sequence[UUID], space: EmbeddingSpace) -> AsyncIterator[FloatArray]:
         for block in batches(chunk_ids, BLOCK):
+            ids = [vector_id("chunk", chunk_id, space) for chunk_id in block]
             rows = await self.all(
-                "select owner_id, v from embeddings where tenant_id = :tenant and id = any(:ids)",
-                ids=[vector_id("chunk", chunk_id, space) for chunk_id in block],
+                select(embeddings.c.owner_id, embeddings.c.v).where(
+                    self.own(embeddings), embeddings.c.id == any_of(ids)
+                )
             )
             by_owner = {row["owner_id"]: row["v"].to_numpy() for row in rows}
             missing = [chunk_id for chunk_id in block if chunk_id not in by_owner]
             if missing:
                 raise VectorStoreError("Chunks have lost their vectors.", missing=len(missing))
             yield np.stack([by_owner[chunk_id] for chunk_id in block])
+
+    def _of_contents(self, keys: Collection[bytes], space: EmbeddingSpace) -> tuple[ColumnElement[bool], ...]:
+        wanted = embeddings.c.content_key == any_of(list(keys), LargeBinary())
+        return self.own(embeddings), wanted, embeddings.c.model == space.name
 
 
 def vector_id(owner_type: str, owner_id: UUID, space: EmbeddingSpace) -> UUID:
