@@ -9,7 +9,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import ARRAY, ColumnElement, CursorResult, Executable, FromClause, Uuid, any_, literal, select, text
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    CursorResult,
+    Executable,
+    FromClause,
+    TextClause,
+    Uuid,
+    any_,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -111,7 +123,9 @@ class UnitOfWork:
     async def execute(self, statement: str | Executable, **values: Any) -> CursorResult[Any]:
         """A statement over the schema's tables, or SQL in which `:tenant` is bound beside the values."""
         if isinstance(statement, str):
-            return await self.connection.execute(text(statement), {"tenant": self.tenant, **values})
+            statement = text(statement)
+        if isinstance(statement, TextClause):
+            values = {"tenant": self.tenant, **values}
         return await self.connection.execute(statement, values or None)
 
     async def all(self, statement: str | Executable, **values: Any) -> Sequence[RowMapping]:

@@ -1,0 +1,17 @@
+-- How many passages the filters let through. In: tenant, dataset, the filters. Out: one row, n.
+with allowed as materialized (
+    select v.version_id, v.chunk_count
+    from document_versions v
+    join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+    where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
+        and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
+        and (cast(:sources as text[]) is null or d.source = any(:sources))
+        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
+        and (cast(:meta as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
+            where not exists (
+                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+            )
+        ))
+)
+select coalesce(sum(chunk_count), 0) as n from allowed

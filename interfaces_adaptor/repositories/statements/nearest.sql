@@ -1,0 +1,39 @@
+-- The nodes of a dataset that are most like a vector, every one compared. All vectors have length 1, so that the cosine
+-- orders them as the dataset's own metric does.
+-- In: tenant, dataset, model, tree, query, levels (null: all), passages and summaries (which kinds), the filters, limit.
+-- Out: owner_id, level, score; best first.
+with allowed as materialized (
+    select v.version_id, v.chunk_count
+    from document_versions v
+    join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+    where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
+        and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
+        and (cast(:sources as text[]) is null or d.source = any(:sources))
+        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
+        and (cast(:meta as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
+            where not exists (
+                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+            )
+        ))
+)
+select e.owner_id, e.level, 1 - (e.v <=> cast(:query as vector)) as score
+from embeddings e
+where e.tenant_id = :tenant and e.dataset_id = :dataset and e.model = :model
+    and (cast(:levels as int[]) is null or e.level = any(:levels))
+    and (
+        :passages and e.owner_type = 'chunk' and e.generation_id in (select version_id from allowed)
+        or :summaries and e.generation_id = (select cast(:tree as uuid))
+        and exists (
+            select from tree_nodes n
+            where n.tenant_id = :tenant and n.tree_id = (select cast(:tree as uuid)) and n.node_id = e.owner_id
+                and not n.stale and n.text is not null
+        )
+        and (not :filtered or not exists (
+            select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
+            where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = e.owner_id
+                and c.version_id not in (select version_id from allowed)
+        ))
+    )
+order by e.v <=> cast(:query as vector), e.owner_id
+limit :limit

@@ -1,0 +1,28 @@
+-- The lowest level of summaries that has at most `limit` nodes, in reading order.
+-- In: tenant, dataset, tree, the filters, limit. Out: node_id.
+with allowed as materialized (
+    select v.version_id, v.chunk_count
+    from document_versions v
+    join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+    where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
+        and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
+        and (cast(:sources as text[]) is null or d.source = any(:sources))
+        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
+        and (cast(:meta as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
+            where not exists (
+                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+            )
+        ))
+),
+live as (
+    select n.node_id, n.level, n.position, count(*) over (partition by n.level) as wide from tree_nodes n
+    where n.tenant_id = :tenant and n.tree_id = (select cast(:tree as uuid)) and n.level > 0 and not n.stale
+        and n.text is not null
+        and (not :filtered or not exists (
+            select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
+            where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = n.node_id
+                and c.version_id not in (select version_id from allowed)
+        ))
+)
+select node_id from live where level = (select min(level) from live where wide <= :limit) order by position
