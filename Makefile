@@ -32,7 +32,7 @@ serve: $(READY) ## Run the service
 test: $(READY) ## Run all tests, or those that ARGS name
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
-test-fast: $(READY) ## Run the tests that need neither database nor service, in less than a minute
+test-fast: $(READY) ## Run the tests that need neither database nor service, in about a minute
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m 'not service' $(ARGS)
 
 check: $(READY) ## Format, lint, types, import contracts, tests: what has to be green before a commit

@@ -30,6 +30,8 @@ from services.clustering import (
     load_grouper,
 )
 
+# Compiling umap-learn takes 11 s of a core in each process, and minutes beside eight busy ones.
+pytestmark = pytest.mark.timeout(400)
 every_grouper = pytest.mark.parametrize("name", list(GROUPERS))
 examples = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

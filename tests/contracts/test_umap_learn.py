@@ -6,12 +6,15 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from services.clustering.layout import fuzzy_graph, layout
 from services.clustering.neighbours import nearest_others
 from tests.unit.clustering.test_layout import islands
+
+pytestmark = pytest.mark.timeout(400)
 
 
 def kept_neighbours(positions: NDArray[np.float32], indices: NDArray[np.int32]) -> float:
