@@ -12,15 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from interfaces_adaptor.clients.service_client import ServiceClient, ServiceError
-from services.retrieval.evaluation import (
-    ExpectedAnswer,
-    Interval,
-    Verdict,
-    coverage,
-    interval,
-    recall,
-    verdict,
-)
+from services.retrieval.evaluation import ExpectedAnswer, Interval, Verdict, coverage, interval, recall, verdict
 
 # As many hits as may come, so that the budget alone decides.
 TOP_K = 100

@@ -44,12 +44,7 @@ from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 from interfaces_adaptor.repositories import Storage
 from services.arrays import FloatArray
-from services.domain import (
-    DEFAULT_TENANT,
-    ChunkingParams,
-    Dataset,
-    EmbeddingSpace,
-)
+from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, EmbeddingSpace
 from services.ingest.documents import NewDocument, NewVector, NewVersion
 from services.ingest.index import cut
 from services.retrieval.fusion import ranked

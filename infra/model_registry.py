@@ -8,16 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from constants.models import (
-    UNPRICED,
-    Alias,
-    ChatSpec,
-    EmbedderSpec,
-    ModelRegistry,
-    Price,
-    ProviderSpec,
-    RerankerSpec,
-)
+from constants.models import UNPRICED, Alias, ChatSpec, EmbedderSpec, ModelRegistry, Price, ProviderSpec, RerankerSpec
 
 
 def load_models(override: Path | None = None) -> ModelRegistry:

@@ -11,10 +11,7 @@ from sqlalchemy.engine import RowMapping
 from infra.db.vector_indexes import index_name
 from interfaces_adaptor.repositories.datasets import space_from
 from interfaces_adaptor.repositories.trees import Trees
-from services.domain import (
-    EmbeddingSpace,
-    JsonObject,
-)
+from services.domain import EmbeddingSpace, JsonObject
 from services.errors import DatasetNotFound
 from services.tree.nodes import Tree
 

@@ -17,12 +17,7 @@ from infra.uow.unit_of_work import as_json
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams
 from services.errors import DocumentNotFound
-from services.ingest.documents import (
-    NewDocument,
-    NewVersion,
-    StoredDocument,
-    VersionToIndex,
-)
+from services.ingest.documents import NewDocument, NewVersion, StoredDocument, VersionToIndex
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 

@@ -22,14 +22,7 @@ from infra.db.schema import (
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
-from services.tree.nodes import (
-    Edge,
-    Leaf,
-    PlannedNode,
-    StoredLevel,
-    Tree,
-    WrittenNode,
-)
+from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, WrittenNode
 
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
 

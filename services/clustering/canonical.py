@@ -9,14 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.arrays import FloatArray, IntArray
-from services.clustering.grouping import (
-    Frontier,
-    Group,
-    Grouping,
-    GroupingParams,
-    GroupingStats,
-    InvalidVector,
-)
+from services.clustering.grouping import Frontier, Group, Grouping, GroupingParams, GroupingStats, InvalidVector
 from services.clustering.matrix import Matrix
 from services.clustering.threads import one_thread
 from services.compute import Compute

@@ -22,12 +22,7 @@ from services.arrays import FloatArray, IntArray
 from services.clustering.budget import Proposal, repair
 from services.clustering.canonical import Canonical, refuse_invalid_vectors, unit_blocks, unit_rows
 from services.clustering.distinct import LINES, Distinct, distinct_places, places
-from services.clustering.grouping import (
-    Frontier,
-    Grouping,
-    GroupingParams,
-    LevelTooLarge,
-)
+from services.clustering.grouping import Frontier, Grouping, GroupingParams, LevelTooLarge
 from services.clustering.matrix import Matrix
 from services.clustering.principal import principal_axes
 from services.clustering.threads import one_thread

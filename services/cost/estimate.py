@@ -26,12 +26,7 @@ from services.cost.expected_tree import (
     tree_lines,
 )
 from services.cost.usage import Usage
-from services.domain import (
-    Dataset,
-    EmbeddingSpace,
-    JsonObject,
-    TenantId,
-)
+from services.domain import Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
 from services.ingest.documents import StoredDocument
 from services.ingest.index import embedded_together, to_embed

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from services.cost.budget import (
-    Budget,
-    Keys,
-)
+from services.cost.budget import Budget, Keys
 from services.domain import Dataset, JsonObject, TenantId
 from services.errors import (
     AttemptsExhausted,

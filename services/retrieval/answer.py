@@ -21,12 +21,7 @@ from services.domain import Chunk, TenantId
 from services.errors import ContextTooLong, ProviderBadAnswer, ProviderError
 from services.models.chat import ChatAnswer, ChatModel, ChatRequest
 from services.models.registry import AUTO, Models
-from services.retrieval.citations import (
-    Claim,
-    ClaimReader,
-    overlap,
-    support_in,
-)
+from services.retrieval.citations import Claim, ClaimReader, overlap, support_in
 from services.retrieval.extractive_answer import quotes
 from services.retrieval.hits import Hit
 from services.retrieval.retrieve import Query, Retrieved, Retriever

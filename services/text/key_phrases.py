@@ -11,12 +11,7 @@ from functools import lru_cache
 from itertools import chain, pairwise
 
 from services.text.sentences import ReadSentence
-from services.text.stop_words import (
-    AMBIGUOUS_WORDS,
-    GENERIC_HEADINGS,
-    STOP_WORDS,
-    VAGUE_WORDS,
-)
+from services.text.stop_words import AMBIGUOUS_WORDS, GENERIC_HEADINGS, STOP_WORDS, VAGUE_WORDS
 from services.text.words import fold, stem
 
 MAX_TITLE = 32

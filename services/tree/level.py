@@ -15,12 +15,7 @@ from services.clustering import Frontier, Group, Grouping, GroupingStats, Matrix
 from services.cost.usage import Usage
 from services.models.summary import Summary
 from services.text.key_phrases import distinct_titles, shared_path
-from services.tree.nodes import (
-    Edge,
-    Leaf,
-    PlannedNode,
-    WrittenNode,
-)
+from services.tree.nodes import Edge, Leaf, PlannedNode, WrittenNode
 from utils.hashing import digest_of, stable_uuid
 from utils.tokens import estimate_tokens
 

@@ -24,14 +24,7 @@ from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
-from services.tree.nodes import (
-    Leaf,
-    PlannedNode,
-    StoredLevel,
-    Tree,
-    WrittenNode,
-    tree_name,
-)
+from services.tree.nodes import Leaf, PlannedNode, StoredLevel, Tree, WrittenNode, tree_name
 from services.tree.params import TreeParams
 from utils.hashing import stable_uuid
 

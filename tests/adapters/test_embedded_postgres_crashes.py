@@ -15,10 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from embedded_postgres import (
-    EmbeddedPostgres,
-    running_address,
-)
+from embedded_postgres import EmbeddedPostgres, running_address
 from embedded_postgres.account import Account
 from embedded_postgres.processes import cluster_name, processes_of_ps
 from tests.adapters.embedded_postgres import (

@@ -17,16 +17,7 @@ from constants.prompts import ANSWER, NOT_IN_DATASET, REFINEMENT, marked
 from fake_provider import RunningFakeProvider
 from fake_provider.calls import fingerprint
 from fake_provider.tokens import count_tokens
-from tests.fake_provider.asking import (
-    CHAT_PATHS,
-    PASSAGES,
-    Asked,
-    chat_body,
-    elements,
-    messages,
-    said,
-    summary_body,
-)
+from tests.fake_provider.asking import CHAT_PATHS, PASSAGES, Asked, chat_body, elements, messages, said, summary_body
 
 
 def test_every_path_of_every_provider_is_served(provider: RunningFakeProvider, post: Asked) -> None:

@@ -11,12 +11,7 @@ from fake_provider import RunningFakeProvider, create_fake_provider
 from fake_provider.calls import fingerprint
 from fake_provider.limits import Limits, RateLimiter
 from fake_provider.refusals import Refusal
-from tests.fake_provider.asking import (
-    PASSAGES,
-    Asked,
-    chat_body,
-    summary_body,
-)
+from tests.fake_provider.asking import PASSAGES, Asked, chat_body, summary_body
 
 
 def test_the_counts_hold_what_was_asked_and_never_a_key(provider: RunningFakeProvider, post: Asked) -> None:

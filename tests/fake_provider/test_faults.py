@@ -19,16 +19,7 @@ from constants.prompts import REFINEMENT
 from fake_provider import RunningFakeProvider, create_fake_provider, running_fake_provider
 from fake_provider.calls import fingerprint
 from fake_provider.faults import KINDS
-from tests.fake_provider.asking import (
-    PASSAGES,
-    Asked,
-    chat_body,
-    elements,
-    messages,
-    said,
-    summary_body,
-    vectors_of,
-)
+from tests.fake_provider.asking import PASSAGES, Asked, chat_body, elements, messages, said, summary_body, vectors_of
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 TEXTS: dict[str, Any] = {"model": "m", "input": PASSAGES}

@@ -14,10 +14,7 @@ import voyageai
 
 from fake_provider import RunningFakeProvider
 from fake_provider.tokens import count_tokens
-from tests.fake_provider.asking import (
-    PASSAGES,
-    messages,
-)
+from tests.fake_provider.asking import PASSAGES, messages
 
 
 def test_the_openai_sdk_gets_a_completion_with_its_bill(client: openai.OpenAI) -> None:

@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from fake_provider import create_fake_provider
-from tests.fake_provider.asking import (
-    PASSAGES,
-    Asked,
-    cosine,
-    vectors_of,
-)
+from tests.fake_provider.asking import PASSAGES, Asked, cosine, vectors_of
 
 
 @pytest.mark.parametrize(

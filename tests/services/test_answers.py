@@ -14,13 +14,7 @@ from services.domain import TenantId
 from services.errors import ContextTooLong, ProviderBadAnswer
 from services.models.chat import ChatAnswer, ChatRequest
 from services.models.registry import Models, ResolvedModel
-from services.retrieval.answer import (
-    Answered,
-    Answerer,
-    Delta,
-    Question,
-    Statement,
-)
+from services.retrieval.answer import Answered, Answerer, Delta, Question, Statement
 from services.retrieval.retrieve import Query
 from tests.libraries import anchors
 

@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.retrieval.citations import (
-    ClaimReader,
-    claims_of,
-    overlap,
-    support_in,
-)
+from services.retrieval.citations import ClaimReader, claims_of, overlap, support_in
 
 SOURCE = (
     "# Anchors\n\nAn anchor holds a ship by its flukes. The chain's weight keeps the pull level.\n\n"

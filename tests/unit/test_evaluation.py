@@ -8,15 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.retrieval.evaluation import (
-    ExpectedAnswer,
-    NoQuestions,
-    coverage,
-    interval,
-    questions_in,
-    recall,
-    verdict,
-)
+from services.retrieval.evaluation import ExpectedAnswer, NoQuestions, coverage, interval, questions_in, recall, verdict
 
 PASSAGE = "The chain's weight keeps the pull level, and a bower anchor hangs at the bow of the ship."
 

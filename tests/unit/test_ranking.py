@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 from services.retrieval.digest import digest
-from services.retrieval.fusion import (
-    Candidate,
-    Moments,
-    Population,
-    fused,
-    ranked,
-    smoothed,
-)
+from services.retrieval.fusion import Candidate, Moments, Population, fused, ranked, smoothed
 from services.retrieval.hits import Hit
 from services.retrieval.packing import best, packed
 from services.retrieval.route import route

@@ -9,13 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut
-from services.retrieval.answer import (
-    Answered,
-    Citation,
-    Evidence,
-    Span,
-    Statement,
-)
+from services.retrieval.answer import Answered, Citation, Evidence, Span, Statement
 from services.retrieval.hits import Hit
 from services.retrieval.route import Mode
 from services.tree.nodes import NodeKind

@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.clustering.grouping import InvalidGrouping
-from services.clustering.operations import (
-    Level,
-    dissolve,
-    merge,
-    move,
-    place,
-    resummarise_path,
-    split,
-)
+from services.clustering.operations import Level, dissolve, merge, move, place, resummarise_path, split
 
 LEVEL: Level = {"east": frozenset({"a", "b"}), "north": frozenset({"c", "d"}), "west": frozenset({"e"})}
 MEANS = {
