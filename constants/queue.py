@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-JOBS = "raptor"
-MAINTENANCE = "raptor-maintenance"
+QUEUE = "raptor"
 
 RUN_JOB = "raptor.run_job"
 RESCUE_JOBS = "raptor.rescue_jobs"

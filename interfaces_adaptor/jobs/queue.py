@@ -17,7 +17,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.job_context import AbortReason
 
-from constants.queue import JOBS, MAINTENANCE, RESCUE_JOBS, RUN_JOB
+from constants.queue import QUEUE, RESCUE_JOBS, RUN_JOB
 from services.domain import TenantId
 from services.errors import DatabaseUnavailable
 from services.jobs.runner import JobRunner
@@ -25,8 +25,8 @@ from services.jobs.runner import JobRunner
 logger = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 5.0
-# Periodic work does not wait for a place among the jobs: a build takes one for minutes.
-MAINTENANCE_CONCURRENCY = 2
+# Periodic work takes milliseconds, and the next place that is free: before a job that waits, after the builds that run.
+FIRST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class PeriodicTask:
 
 def job_queue(database_url: str) -> App:
     """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
-    connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=6)
+    connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
     return App(connector=connector)
 
 
 def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequence[PeriodicTask] = ()) -> None:
-    @app.task(name=RUN_JOB, queue=JOBS, pass_context=True)
+    @app.task(name=RUN_JOB, queue=QUEUE, pass_context=True)
     async def run_job(context: JobContext, tenant_id: str, job_id: str) -> None:
         tenant, job = TenantId(tenant_id), UUID(job_id)
         while True:
@@ -83,7 +83,7 @@ def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequenc
 
 def _register_periodic(app: App, task: PeriodicTask) -> None:
     @app.periodic(cron=task.cron)
-    @app.task(name=task.name, queue=MAINTENANCE)
+    @app.task(name=task.name, queue=QUEUE, priority=FIRST)
     async def run(timestamp: int) -> None:
         done = await task.do()
         if done:
@@ -98,20 +98,27 @@ async def work(app: App, params: QueueParams, stop: asyncio.Event) -> None:
             # Not cancelled before it is open: of a connection pool that was, tasks stay behind, and now and then a
             # worker that was told to stop a tenth of a second after its start waited for ever.
             async with app.open_async():
-                await _run_workers(app, params, stop)
+                await _run_worker(app, params, stop)
         except (ConnectorException, psycopg.Error, OSError) as error:
             logger.warning("worker lost its database", extra={"error": str(error)})
         if not stop.is_set():
             await asyncio.sleep(1.0)
 
 
-async def _run_workers(app: App, params: QueueParams, stop: asyncio.Event) -> None:
-    """Until they are told to stop, or one ends with its database's errors."""
-    tasks = [
-        asyncio.create_task(_run_worker(app, params, JOBS, params.concurrency)),
-        asyncio.create_task(_run_worker(app, params, MAINTENANCE, MAINTENANCE_CONCURRENCY)),
-        asyncio.create_task(stop.wait()),
-    ]
+async def _run_worker(app: App, params: QueueParams, stop: asyncio.Event) -> None:
+    """Until it is told to stop, or ends with its database's errors."""
+    worker = app.run_worker_async(
+        queues=[QUEUE],
+        concurrency=params.concurrency,
+        fetch_job_polling_interval=params.poll_s,
+        abort_job_polling_interval=params.poll_s,
+        update_heartbeat_interval=params.heartbeat_s,
+        stalled_worker_timeout=params.dead_after_s,
+        shutdown_graceful_timeout=params.shutdown_s,
+        delete_jobs="always",
+        install_signal_handlers=False,
+    )
+    tasks = [asyncio.create_task(worker), asyncio.create_task(stop.wait())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -121,21 +128,6 @@ async def _run_workers(app: App, params: QueueParams, stop: asyncio.Event) -> No
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
-
-
-async def _run_worker(app: App, params: QueueParams, queue: str, concurrency: int) -> None:
-    await app.run_worker_async(
-        queues=[queue],
-        name=queue,
-        concurrency=concurrency,
-        fetch_job_polling_interval=params.poll_s,
-        abort_job_polling_interval=params.poll_s,
-        update_heartbeat_interval=params.heartbeat_s,
-        stalled_worker_timeout=params.dead_after_s,
-        shutdown_graceful_timeout=params.shutdown_s,
-        delete_jobs="always",
-        install_signal_handlers=False,
-    )
 
 
 async def rescue(app: App, dead_after_s: float) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
-from constants.queue import DROP_VECTOR_INDEXES, MAINTENANCE
+from constants.queue import DROP_VECTOR_INDEXES, QUEUE
 from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees
 from infra.uow.unit_of_work import UnitOfWork
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
@@ -108,6 +108,6 @@ class Datasets(UnitOfWork):
                 jsonb_build_object('timestamp', extract(epoch from now())::bigint), null
             )::procrastinate_job_to_defer_v1])
             """,
-            queue=MAINTENANCE,
+            queue=QUEUE,
             task=DROP_VECTOR_INDEXES,
         )

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
-from constants.queue import JOBS, RUN_JOB
+from constants.queue import QUEUE, RUN_JOB
 from infra.db.schema import job_secrets, jobs
 from infra.uow.unit_of_work import UnitOfWork, as_json
 from services.cost.budget import Budget
@@ -373,7 +373,7 @@ class Jobs(UnitOfWork):
             update jobs set queue_job_id = queued.id from queued where tenant_id = :tenant and job_id = :job
             """,
             job=job_id,
-            queue=JOBS,
+            queue=QUEUE,
             task=RUN_JOB,
             delay=float(delay_s),
         )

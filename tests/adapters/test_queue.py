@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.container import Container
-from constants.queue import JOBS, RUN_JOB
+from constants.queue import QUEUE, RUN_JOB
 from infra.compute import ProcessPool
 from infra.db.engine import libpq_url
 from interfaces_adaptor.jobs.queue import job_queue, rescue
@@ -33,7 +33,7 @@ async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(
         await work.commit()
     app = job_queue(libpq_url(database_url))
 
-    @app.task(name=RUN_JOB, queue=JOBS)
+    @app.task(name=RUN_JOB, queue=QUEUE)
     async def run_job(tenant_id: str, job_id: str) -> None: ...
 
     async with app.open_async():
