@@ -17,7 +17,7 @@ from infra.providers.access import ProviderEndpoint
 # 70 MB, which an installation without keys need not spend.
 
 
-def openai_compatible(spec: EmbedderSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ProviderEmbedder:
+def openai_embedder(spec: EmbedderSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ProviderEmbedder:
     from infra.embeddings.openai_compatible import OpenAICompatibleEmbedder
 
     return OpenAICompatibleEmbedder(spec, access, http)
@@ -30,6 +30,6 @@ def voyage_contextual(spec: EmbedderSpec, access: ProviderEndpoint, _http: httpx
 
 
 EMBEDDERS: dict[str, Callable[[EmbedderSpec, ProviderEndpoint, httpx2.AsyncClient], ProviderEmbedder]] = {
-    "openai": openai_compatible,
+    "openai": openai_embedder,
     "voyage_contextual": voyage_contextual,
 }

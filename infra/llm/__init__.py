@@ -11,7 +11,7 @@ from infra.providers.access import ProviderEndpoint
 from services.models.chat import ChatModel
 
 
-def openai_compatible(spec: ChatSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ChatModel:
+def openai_chat(spec: ChatSpec, access: ProviderEndpoint, http: httpx2.AsyncClient) -> ChatModel:
     # Imported with the first model that needs it: the SDK takes half a second.
     from infra.llm.openai_compatible import OpenAICompatibleChat
 
@@ -19,5 +19,5 @@ def openai_compatible(spec: ChatSpec, access: ProviderEndpoint, http: httpx2.Asy
 
 
 CHAT_MODELS: dict[str, Callable[[ChatSpec, ProviderEndpoint, httpx2.AsyncClient], ChatModel]] = {
-    "openai": openai_compatible,
+    "openai": openai_chat,
 }
