@@ -49,6 +49,7 @@ from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.tree.build import Debounce, TreeBuilder
 from services.tree.grow import TreeGrower
+from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
@@ -125,8 +126,9 @@ async def open_worker(
             indexer = DocumentIndexer(storage, models, compute, secrets)
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
             grower = TreeGrower(storage, compute)
-            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower)
-            mender = TreeMender(storage, settings.tree_params, models, grower)
+            maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
+            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower, maintainer, compute)
+            mender = TreeMender(storage, settings.tree_params, models, grower, compute)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 storage,

@@ -22,6 +22,7 @@ from services.domain import ChunkingParams, Refine
 from services.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from services.maintenance import MaintenanceParams
     from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
@@ -80,13 +81,25 @@ class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     levels_cap: Annotated[int | None, Empty] = None
     debounce_seconds: float = Field(5.0, ge=0)
     debounce_max_seconds: float = Field(30.0, ge=0)
+    maintenance_price: float = Field(0.25, ge=0, le=100)
+    maintenance_lag: float = Field(0.1, ge=0, le=0.5)
+    maintenance_regret: float = Field(0.04, ge=0, le=1)
+
+    def maintenance(self) -> MaintenanceParams:
+        from services.maintenance import MaintenanceParams
+
+        return MaintenanceParams(self.maintenance_price, self.maintenance_lag, self.maintenance_regret)
 
     def params(self) -> TreeParams:
         # Imported here because it imports numpy, which commands that only read ClientSettings do not need.
         from services.clustering import GroupingParams
         from services.tree.params import TreeParams
 
-        chosen = self.model_dump(exclude={"debounce_seconds", "debounce_max_seconds"})
+        chosen = {
+            name: value
+            for name, value in self.model_dump().items()
+            if not name.startswith(("debounce_", "maintenance_"))
+        }
         return TreeParams(grouping=GroupingParams()).changed(chosen)
 
 

@@ -107,7 +107,7 @@ class Lifecycle:
             await work.commit()
 
     async def rebuild(
-        self, tenant: TenantId, dataset_id: str, changes: JsonObject, keys: Keys, budget: Budget
+        self, tenant: TenantId, dataset_id: str, changes: JsonObject, keys: Keys, budget: Budget, *, full: bool
     ) -> Rebuild:
         """A build that begins at once; `changes` to the tree's parameters stay with the dataset. Raises
         AlreadyRunning while one runs, InvalidRequest for parameters that make no sense, UnknownModel,
@@ -124,7 +124,8 @@ class Lifecycle:
             if changes:
                 await work.change_dataset(dataset_id, vector_index=None, settings=changes)
             await work.want_tree(dataset_id)
-            job_id = await work.request_build(dataset_id, at_once=True, limits=JobLimits(budget).as_params())
+            wishes = {**({"full": True} if full else {}), **JobLimits(budget).as_params()}
+            job_id = await work.request_build(dataset_id, at_once=True, limits=wishes)
             await bring_keys(work, self._secrets, job_id, keys)
             await work.commit()
         note = self._models.resolve_chat(self._models.chosen_chat(params.summary_llm, context)).note

@@ -50,11 +50,14 @@ async def delete_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf
 async def rebuild(
     request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RebuildBody | None = None
 ) -> Any:
-    """Starts at once. If neither documents nor parameters have changed, the tree stays and no model is called."""
+    """Starts at once. If neither documents nor parameters have changed, the tree stays and no model is called, unless
+    `full` asks for a clustering of the whole."""
     body = body or RebuildBody()
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
     budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
-    begun = await services.lifecycle.rebuild(tenant, dataset_id, changes, keys_of(request, body), budget)
+    begun = await services.lifecycle.rebuild(
+        tenant, dataset_id, changes, keys_of(request, body), budget, full=body.full
+    )
     return Envelope(
         code=202, data=RebuildStarted(job_id=begun.job_id, dataset_id=dataset_id, warnings=list(begun.warnings))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
@@ -97,12 +98,15 @@ class Trees(Documents):
         )
         await self.copy(
             "tree_nodes",
-            ["tree_id", "node_id", "level", "position", "kind", "chunk_id", "token_cnt"],
+            ["tree_id", "node_id", "level", "position", "kind", "chunk_id", "token_cnt", "group_key"],
             (
-                (tree.tree_id, leaf.chunk_id, 0, position, "leaf", leaf.chunk_id, leaf.token_cnt)
+                (tree.tree_id, leaf.chunk_id, 0, position, "leaf", leaf.chunk_id, leaf.token_cnt, leaf.key)
                 for position, leaf in enumerate(leaves)
             ),
         )
+
+    async def abandon_tree(self, tree_id: UUID) -> None:
+        await self._supersede(trees.c.tree_id == tree_id, trees.c.state == "building")
 
     async def _supersede(self, *conditions: ColumnElement[bool]) -> None:
         await self.execute(update(trees).where(self.own(trees), *conditions).values(state="superseded"))
@@ -203,14 +207,20 @@ class Trees(Documents):
     async def leaves_of(self, tree_id: UUID) -> list[Leaf]:
         rows = await self.all(
             """
-            select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path from tree_nodes n
+            select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path, n.group_key
+            from tree_nodes n
             join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
             join documents d on d.tenant_id = c.tenant_id and d.dataset_id = c.dataset_id and d.doc_id = c.doc_id
             where n.tenant_id = :tenant and n.tree_id = :tree and n.level = 0 order by n.position
             """,
             tree=tree_id,
         )
-        return [leaf_from(row, row["identity"]) for row in rows]
+        return [replace(leaf_from(row, row["identity"]), lasting_key=row["group_key"]) for row in rows]
+
+    async def stale_nodes(self, tree_id: UUID) -> frozenset[UUID]:
+        of = tree_nodes.c
+        rows = await self.all(select(of.node_id).where(self.own(tree_nodes), of.tree_id == tree_id, of.stale))
+        return frozenset(row["node_id"] for row in rows)
 
     async def is_stale(self, tree_id: UUID) -> bool:
         of = tree_nodes.c

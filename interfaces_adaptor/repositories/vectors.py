@@ -113,6 +113,13 @@ class Vectors(UnitOfWork):
                 raise VectorStoreError("Chunks have lost their vectors.", missing=len(missing))
             yield np.stack([by_owner[chunk_id] for chunk_id in block])
 
+    async def vectors_of_nodes(self, tree_id: UUID, space: EmbeddingSpace) -> dict[UUID, FloatArray]:
+        of = embeddings.c
+        rows = await self.all(
+            select(of.owner_id, of.v).where(self.own(embeddings), of.generation_id == tree_id, of.model == space.name)
+        )
+        return {row["owner_id"]: row["v"].to_numpy() for row in rows}
+
     def _of_contents(self, keys: Collection[bytes], space: EmbeddingSpace) -> tuple[ColumnElement[bool], ...]:
         wanted = embeddings.c.content_key == any_of(list(keys), LargeBinary())
         return self.own(embeddings), wanted, embeddings.c.model == space.name

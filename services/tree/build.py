@@ -16,13 +16,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from uuid import UUID
 
+from services.compute import Compute
 from services.domain import Dataset, JsonObject, TenantId
 from services.jobs.job import Job, Lease
 from services.jobs.run import JobRun
 from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
+from services.tree.cluster import Clustering
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
+from services.tree.maintain import TreeMaintainer, clustering_stats
 from services.tree.nodes import Leaf, Tree, tree_name
 from services.tree.params import TreeParams
 from utils.concurrency import both
@@ -100,12 +103,16 @@ class TreeBuilder:
         debounce: Debounce,
         models: Models,
         grower: TreeGrower,
+        maintainer: TreeMaintainer,
+        compute: Compute,
     ) -> None:
         self._open = open_storage
         self._params = params
         self._debounce = debounce
         self._models = models
         self._grower = grower
+        self._maintainer = maintainer
+        self._compute = compute
 
     async def delay(self, tenant: TenantId, job: Job) -> float:
         """Seconds that a queued build still waits for other uploads."""
@@ -125,17 +132,24 @@ class TreeBuilder:
         params = self._params.changed(dataset.settings)
         params = replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, run.context))
         fingerprint = fingerprint_of(dataset, params, leaves)
-        if not leaves or (live is not None and live.fingerprint == fingerprint):
+        anew = bool(run.job.params.get("full"))
+        if not leaves or (live is not None and live.fingerprint == fingerprint and not anew):
             await self._publish(run, dataset, live if leaves else None, versions, {})
             return
 
-        # Side by side: the one makes the new tree or finds it begun, the other removes what old builds left.
-        with run.timed("db_s"):
-            tree, _ = await both(
-                self._open_tree(run, dataset, params, leaves, fingerprint),
-                self._remove_old_trees(run, dataset, keep_fingerprint=fingerprint),
-            )
         with TemporaryDirectory(prefix="raptor-build-") as scratch:
+            maintenance = None
+            if live is not None and live.params == stored_params(dataset, params) and not anew:
+                maintenance = await self._maintainer.next_generation(
+                    run, live, leaves, params, dataset.space, Path(scratch)
+                )
+            leaves = list(maintenance.leaves) if maintenance is not None else leaves
+            # Side by side: the one makes the new tree or finds it begun, the other removes what old builds left.
+            with run.timed("db_s"):
+                tree, _ = await both(
+                    self._open_tree(run, dataset, params, leaves, fingerprint),
+                    self._remove_old_trees(run, dataset, keep_fingerprint=fingerprint),
+                )
             growth = Growth(
                 run=run,
                 dataset=dataset,
@@ -146,8 +160,12 @@ class TreeBuilder:
                 summarizer=self._models.summarizer(params.summary_llm, run.context),
                 scratch=Path(scratch),
             )
-            top, figures = await self._grower.grow(growth, kept={})
-        await self._publish(run, dataset, tree, versions, figures.as_stats(run, top.number))
+            grown = await self._grower.grow(growth, maintenance or Clustering(params, self._compute), kept={})
+            if maintenance is not None:
+                stats = await maintenance.as_stats()
+            else:
+                stats = await clustering_stats(self._compute, grown, params)
+        await self._publish(run, dataset, tree, versions, grown.figures.as_stats(run, grown.depth) | stats)
         await self._remove_old_trees(run, dataset)
 
     async def _open_tree(
@@ -165,7 +183,7 @@ class TreeBuilder:
                 state="building",
                 fingerprint=fingerprint,
                 revision=dataset.wanted_revision,
-                params=params.as_json() | {"embedder": dataset.space.name, "engine_version": ENGINE_VERSION},
+                params=stored_params(dataset, params),
                 stats={},
                 root_id=None,
                 created_at=datetime.now(UTC),
@@ -194,6 +212,11 @@ class TreeBuilder:
         async with self._open(run.tenant) as work:
             await work.remove_old_trees(dataset.dataset_id, keep_fingerprint)
             await work.commit()
+
+
+def stored_params(dataset: Dataset, params: TreeParams) -> dict[str, Any]:
+    """How a tree was made, as it is stored with it."""
+    return params.as_json() | {"embedder": dataset.space.name, "engine_version": ENGINE_VERSION}
 
 
 def fingerprint_of(dataset: Dataset, params: TreeParams, leaves: Sequence[Leaf]) -> str:

@@ -1,4 +1,4 @@
-"""The level loop: group, plan, write, until one node is left.
+"""The level loop: plan, write, until one node is left.
 
 What is decided is committed before anything is paid for it: a level's groups before its first summary. A loop that was
 killed at any point goes on from the last plan that was committed.
@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
 from services.arrays import FloatArray
-from services.clustering import Grouping, Matrix, load_grouper
+from services.clustering import Frontier, Group, Matrix
 from services.compute import Compute
 from services.cost.usage import Usage
 from services.domain import EmbeddingSpace, JsonObject
+from services.errors import ConcurrentChange
 from services.models.summary import Summary
 from services.storage import OpenStorage
 from services.text.postings import PostingLists, indexed_text, posting_lists
 from services.tree.figures import BuildFigures
 from services.tree.growth import Growth
-from services.tree.level import Level, everything, leaf_level, next_level, plan, plan_stats, written_nodes
+from services.tree.level import Level, Plan, groups_of, leaf_level, next_level, written_nodes
 from services.tree.nodes import PlannedNode, StoredLevel, WrittenNode
 from services.tree.write import LevelWriter, WriteStorage
 from utils.concurrency import both
@@ -39,6 +41,10 @@ class GrowStorage(WriteStorage, Protocol):
 
     async def levels_of(self, tree_id: UUID) -> list[StoredLevel]: ...
 
+    async def abandon_tree(self, tree_id: UUID) -> None:
+        """It is not gone on with; what there is of it is removed later."""
+        ...
+
     async def plan_level(self, tree_id: UUID, level: int, nodes: Sequence[PlannedNode], stats: JsonObject) -> None:
         """Commits what will be asked for, before the first summary is paid."""
         ...
@@ -50,30 +56,59 @@ class GrowStorage(WriteStorage, Protocol):
         ...
 
 
+class Planner(Protocol):
+    @property
+    def replays(self) -> bool:
+        """Whether an attempt that goes on asks for the levels that are planned already once more."""
+        ...
+
+    async def plan(self, tree_id: UUID, level: Level) -> Plan:
+        """The level above."""
+        ...
+
+
+@dataclass(slots=True)
+class Grown:
+    """A tree that is written and committed: its depth, its nodes and groups level by level, and what it took."""
+
+    figures: BuildFigures
+    depth: int = 0
+    nodes: list[Frontier] = field(default_factory=list)
+    groups: list[list[Group]] = field(default_factory=list)
+
+
 class TreeGrower:
     def __init__(self, open_storage: OpenStorage[GrowStorage], compute: Compute) -> None:
         self._open = open_storage
         self._compute = compute
 
-    async def grow(self, growth: Growth, kept: Mapping[UUID, WrittenNode]) -> tuple[Level, BuildFigures]:
-        """The top of the tree, written and committed. `kept` are nodes whose text is there already although their level
-        is not committed. A level's texts are committed while the next level is clustered."""
-        figures = BuildFigures()
+    async def grow(self, growth: Growth, planner: Planner, kept: Mapping[UUID, WrittenNode]) -> Grown:
+        """`kept` are nodes of planned levels whose text is there already although their level is not committed. A
+        level's texts are committed while the next level is planned."""
+        grown = Grown(BuildFigures())
         async with self._open(growth.run.tenant) as work:
             begun = {level.level: level for level in await work.levels_of(growth.tree.tree_id)}
         level = await self._leaf_level(growth)
-        figures.sizes[0] = len(level)
+        grown.figures.sizes[0] = len(level)
         while level.number == 0 or len(level) > 1:
             stored = begun.get(level.number + 1)
-            if stored is not None:
+            if stored is not None and not planner.replays:
                 await self._commit_texts(growth, level)
-                level = await self._write(growth, figures, level, stored.planned, stored.written, kept)
-                continue
-            grouping, _ = await both(self._group(growth, figures, level), self._commit_texts(growth, level))
-            planned = await self._plan(growth, level, grouping)
-            level = await self._write(growth, figures, level, planned, {}, kept)
+                plan = Plan(stored.planned, kept, {})
+            else:
+                plan, _ = await both(
+                    self._plan(growth, grown.figures, planner, level), self._commit_texts(growth, level)
+                )
+            if stored is None:
+                await self._commit_plan(growth, level, plan)
+            elif ids_of(stored.planned) != ids_of(plan.nodes):
+                await self._abandon(growth)
+            grown.nodes.append(level.frontier)
+            grown.groups.append(groups_of(level, plan.nodes))
+            level = await self._write(growth, grown.figures, level, plan, stored.written if stored else {})
         await self._commit_texts(growth, level)
-        return level, figures
+        grown.depth = level.number
+        return grown
 
     async def _leaf_level(self, growth: Growth) -> Level:
         """Streams the leaves' vectors from the database into a file that the process pool reads."""
@@ -85,49 +120,51 @@ class TreeGrower:
                     block.tofile(file)
         return leaf_level(growth.leaves, Matrix.in_file(path, (len(chunk_ids), growth.dataset.space.dimensions)))
 
-    async def _group(self, growth: Growth, figures: BuildFigures, level: Level) -> Grouping:
+    async def _plan(self, growth: Growth, figures: BuildFigures, planner: Planner, level: Level) -> Plan:
         await report(growth, figures, level.number + 1, "cluster", 0.0, nodes=len(level))
-        cap = growth.params.levels_cap
-        if len(level) == 1 or (cap is not None and level.number >= cap):
-            return everything(level)
         with growth.run.timed("cluster_s"):
-            group = load_grouper(growth.params.grouper)
-            return await group(level.frontier, growth.params.grouping, self._compute)
+            return await planner.plan(growth.tree.tree_id, level)
 
-    async def _plan(self, growth: Growth, level: Level, grouping: Grouping) -> Sequence[PlannedNode]:
-        """Commits the groups before the first of their summaries is asked for."""
-        planned = plan(growth.tree.tree_id, level, grouping)
-        stats = plan_stats(level, grouping)
-        logger.info("level planned", extra={"tree_level": level.number + 1, **stats})
+    async def _commit_plan(self, growth: Growth, level: Level, plan: Plan) -> None:
+        """Before the first of its summaries is asked for."""
+        logger.info("level planned", extra={"tree_level": level.number + 1, **plan.stats})
         with growth.run.timed("db_s"):
             async with self._open(growth.run.tenant, growth.run.lease) as work:
-                await work.plan_level(growth.tree.tree_id, level.number + 1, planned, stats)
+                await work.plan_level(growth.tree.tree_id, level.number + 1, plan.nodes, plan.stats)
                 await work.commit()
-        return planned
+
+    async def _abandon(self, growth: Growth) -> None:
+        """An earlier attempt planned something else: settings changed, or the machine. The next one begins anew, and
+        finds what was paid for. Raises ConcurrentChange."""
+        async with self._open(growth.run.tenant, growth.run.lease) as work:
+            await work.abandon_tree(growth.tree.tree_id)
+            await work.commit()
+        raise ConcurrentChange("The tree was planned differently by an earlier attempt: it is begun anew.")
 
     async def _write(
         self,
         growth: Growth,
         figures: BuildFigures,
         below: Level,
-        planned: Sequence[PlannedNode],
+        plan: Plan,
         written: Mapping[UUID, WrittenNode],
-        kept: Mapping[UUID, WrittenNode],
     ) -> Level:
         """The next level with its texts and vectors; `written` is what an earlier attempt had committed of it."""
-        number = below.number + 1
+        number, planned = below.number + 1, plan.nodes
         figures.sizes[number] = len(planned)
-        before = {
-            position: Summary((found.title,), found.text, found.meta, Usage())
+        found = {
+            position: known
             for position, node in enumerate(planned)
-            if (found := written.get(node.node_id) or kept.get(node.node_id)) is not None
+            if (known := written.get(node.node_id) or plan.kept.get(node.node_id)) is not None
         }
+        before = {at: Summary((known.title,), known.text, known.meta, Usage()) for at, known in found.items()}
         await report(growth, figures, number, "summarise", 0.0, done=0, planned=len(planned))
         progress = LevelProgress(growth, figures, number, len(planned))
         with growth.run.timed("write_s"):
             text = await LevelWriter(self._open, growth, below, planned, progress).write(before)
         path = growth.scratch / f"level-{number}.f32"
-        level = next_level(below, planned, text, path, committed=len(written) == len(planned))
+        told = {at: growth.places(known.chunk_ids) for at, known in found.items() if known.chunk_ids}
+        level = next_level(below, planned, text, path, told, committed=len(written) == len(planned))
         figures.add_level(level, growth.summarizer.concurrency, growth.run.context.meter)
         return level
 
@@ -147,6 +184,10 @@ class TreeGrower:
                 await work.write_level(growth.tree.tree_id, level.number, nodes, stats)
                 await work.add_postings(growth.dataset.dataset_id, growth.tree.tree_id, postings)
                 await work.commit()
+
+
+def ids_of(nodes: Sequence[PlannedNode]) -> list[UUID]:
+    return [node.node_id for node in nodes]
 
 
 async def report(growth: Growth, figures: BuildFigures, level: int, step: str, share: float, **detail: Any) -> None:

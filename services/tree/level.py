@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from services.arrays import FloatArray
 from services.clustering import Frontier, Group, Grouping, GroupingStats, Matrix
 from services.cost.usage import Usage
+from services.domain import JsonObject
 from services.models.summary import Summary
 from services.text.key_phrases import distinct_titles, shared_path
 from services.tree.nodes import Edge, Leaf, PlannedNode, WrittenNode
@@ -47,10 +48,10 @@ class LevelText:
 class Level:
     """The nodes of one level as the next is made from them; position i of every field tells of node i.
 
-    `leaves` are the leaves under each node, as ascending positions in the build's reading order. `paths` are where a
-    node belongs: a leaf's heading path, a summary's own title under what its children's paths share. `titles` are
-    distinct within the level, and `text` is what was written; leaves have neither: there may be a hundred thousand,
-    and the database has their text.
+    `leaves` are those that each node's text tells of, as ascending positions in the build's reading order. `paths` are
+    where a node belongs: a leaf's heading path, a summary's own title under what its children's paths share. `titles`
+    are distinct within the level, and `text` is what was written; leaves have neither: there may be a hundred
+    thousand, and the database has their text.
     """
 
     number: int
@@ -91,6 +92,15 @@ def everything(level: Level) -> Grouping:
     return Grouping((group,), GroupingStats(clusters=1, sizes=(n,), truncated=()))
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The nodes of the next level. `kept` are those that have their text already."""
+
+    nodes: Sequence[PlannedNode]
+    kept: Mapping[UUID, WrittenNode]
+    stats: JsonObject
+
+
 def plan(tree_id: UUID, level: Level, grouping: Grouping) -> list[PlannedNode]:
     """The nodes of the next level. A group's key follows from its members' keys alone: the same group has the same
     key in every tree, so that it is known again after a rebuild."""
@@ -101,19 +111,32 @@ def plan(tree_id: UUID, level: Level, grouping: Grouping) -> list[PlannedNode]:
             for member, primary in zip(group.members, group.primary, strict=True)
         )
         key = digest_of(keys)
-        nodes.append(
-            PlannedNode(
-                node_id=stable_uuid("node", tree_id, level.number + 1, key),
-                group_key=key,
-                position=position,
-                is_root=len(grouping.groups) == 1,
-                edges=tuple(
-                    Edge(level.node_ids[member], weight, primary)
-                    for member, weight, primary in zip(group.members, group.weights, group.primary, strict=True)
-                ),
-            )
-        )
+        nodes.append(planned_node(tree_id, level, position, key, group, is_root=len(grouping.groups) == 1))
     return nodes
+
+
+def planned_node(tree_id: UUID, level: Level, position: int, key: str, group: Group, *, is_root: bool) -> PlannedNode:
+    return PlannedNode(
+        node_id=stable_uuid("node", tree_id, level.number + 1, key),
+        group_key=key,
+        position=position,
+        is_root=is_root,
+        edges=tuple(
+            Edge(level.node_ids[member], weight, primary)
+            for member, weight, primary in zip(group.members, group.weights, group.primary, strict=True)
+        ),
+    )
+
+
+def groups_of(below: Level, planned: Sequence[PlannedNode]) -> list[Group]:
+    return [
+        Group(
+            members=tuple(map(int, rows)),
+            weights=tuple(edge.weight for edge in node.edges),
+            primary=tuple(edge.is_primary for edge in node.edges),
+        )
+        for node, rows in zip(planned, member_positions(below, planned), strict=True)
+    ]
 
 
 def member_positions(below: Level, planned: Sequence[PlannedNode]) -> list[Positions]:
@@ -123,8 +146,15 @@ def member_positions(below: Level, planned: Sequence[PlannedNode]) -> list[Posit
 
 
 def next_level(
-    below: Level, planned: Sequence[PlannedNode], text: LevelText, vectors_path: Path, *, committed: bool
+    below: Level,
+    planned: Sequence[PlannedNode],
+    text: LevelText,
+    vectors_path: Path,
+    told: Mapping[int, Positions],
+    *,
+    committed: bool,
 ) -> Level:
+    """`told` are the leaves that texts of before were written from, by position."""
     text.vectors.tofile(vectors_path)
     members = member_positions(below, planned)
     titles = distinct_titles([summary.titles for summary in text.summaries])
@@ -138,7 +168,10 @@ def next_level(
             order=[below.frontier.order[rows[0]] for rows in members],
             paths=[()] * len(planned),
         ),
-        leaves=[np.unique(np.concatenate([below.leaves[row] for row in rows])) for rows in members],
+        leaves=[
+            told[position] if position in told else np.unique(np.concatenate([below.leaves[row] for row in rows]))
+            for position, rows in enumerate(members)
+        ],
         paths=[
             (*shared_path([below.paths[row] for row in rows]), title)
             for rows, title in zip(members, titles, strict=True)

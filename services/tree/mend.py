@@ -16,12 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import UUID
 
+from services.compute import Compute
 from services.domain import Dataset, JsonObject
 from services.errors import ConcurrentChange, VersionConflict
 from services.jobs.job import Lease
 from services.jobs.run import JobRun
 from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
+from services.tree.cluster import Clustering
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
 from services.tree.nodes import Leaf, PlannedNode, StoredLevel, Tree, WrittenNode, tree_name
@@ -84,12 +86,18 @@ class Mending:
 
 class TreeMender:
     def __init__(
-        self, open_storage: OpenStorage[MendStorage], params: TreeParams, models: Models, grower: TreeGrower
+        self,
+        open_storage: OpenStorage[MendStorage],
+        params: TreeParams,
+        models: Models,
+        grower: TreeGrower,
+        compute: Compute,
     ) -> None:
         self._open = open_storage
         self._params = params
         self._models = models
         self._grower = grower
+        self._compute = compute
 
     async def mend(self, run: JobRun) -> None:
         """Ends with a live tree in which the marked nodes were asked about once more. A node that fails again stays
@@ -121,8 +129,12 @@ class TreeMender:
                 summarizer=self._models.summarizer(params.summary_llm, run.context),
                 scratch=Path(scratch),
             )
-            top, build = await self._grower.grow(growth, mending.known)
-        figures = {"mended": len(mending.broken) - len(build.degraded), **build.as_stats(run, top.number)}
+            grown = await self._grower.grow(growth, Clustering(params, self._compute), mending.known)
+        figures = {
+            "mended": len(mending.broken) - len(grown.figures.degraded),
+            **grown.figures.as_stats(run, grown.depth),
+            **{name: live.stats[name] for name in ("yardstick", "generation") if name in live.stats},
+        }
         await self._publish(run, dataset, live, tree, figures)
 
     async def _open_tree(

@@ -24,11 +24,13 @@ class Leaf:
     token_cnt: int
     hash: str
     heading_path: tuple[str, ...]
+    lasting_key: str | None = None
 
     @property
     def key(self) -> str:
-        """Follows from the content and its place alone, so that the same documents give the same tree anywhere."""
-        return f"{self.hash[:32]}/{self.document}/{self.idx}"
+        """In a tree that was clustered as a whole it follows from the content and its place alone, so that the same
+        documents give the same tree anywhere; a passage that stays keeps it in the generations after."""
+        return self.lasting_key or f"{self.hash[:32]}/{self.document}/{self.idx}"
 
 
 @dataclass(frozen=True, slots=True)

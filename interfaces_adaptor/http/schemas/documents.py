@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.http.schemas.trees import LiveTree
@@ -109,6 +109,14 @@ class DatasetOut(BaseModel):
     vector_index: str
     settings: dict[str, Any]
     live_tree: LiveTree | None
+    tree_status: Literal["none", "building", "live", "behind"] = Field(
+        description="`behind`: documents changed since; the tree that is live answers meanwhile."
+    )
+    generation: int | None = Field(description="Changes that the tree took since it was last clustered as a whole.")
+    regret: float | None = Field(
+        description="How much larger the share of passages is that a clustering of the whole would group otherwise."
+    )
+    degraded: int = Field(description="Summaries that were written without their model.")
     embedding_status: Literal["not_started", "pending", "running", "done", "failed"]
     embedding_progress: float
     embedding_error: dict[str, Any] | None
@@ -120,6 +128,8 @@ class DatasetOut(BaseModel):
     @classmethod
     def of(cls, entry: DatasetEntry) -> DatasetOut:
         changes = entry.wanted_revision - entry.built_revision
+        stats = entry.live_tree.stats if entry.live_tree else {}
+        without = "building" if changes > 0 else "none"
         return cls(
             dataset_id=entry.dataset_id,
             documents=entry.documents,
@@ -129,6 +139,10 @@ class DatasetOut(BaseModel):
             vector_index=entry.vector_index,
             settings=dict(entry.settings),
             live_tree=LiveTree.of(entry.live_tree) if entry.live_tree else None,
+            tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
+            generation=stats.get("generation"),
+            regret=stats.get("regret"),
+            degraded=stats.get("degraded", 0),
             embedding_status=entry.embedding_status,
             embedding_progress=round(entry.embedding_progress, 4),
             embedding_error=dict(entry.embedding_error) if entry.embedding_error else None,

@@ -80,12 +80,14 @@ class RetryNodesBody(ByokFields):
 
 
 class RebuildBody(ByokFields):
-    """`tree` changes parameters of the tree for this and later builds; `max_…` limit what this build may cost."""
+    """`tree` changes parameters of the tree for this and later builds; `full` clusters anew even if nothing changed;
+    `max_…` limit what this build may cost."""
 
     model_config = ConfigDict(extra="forbid")
 
     reembed: Literal[False] = False
     new_embedding_model: None = None
+    full: bool = False
     summary_llm: str | None = None
     tree: dict[str, Any] = Field(default_factory=dict)
     max_cost: float | None = None
