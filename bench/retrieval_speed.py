@@ -49,7 +49,7 @@ from services.ingest.documents import NewDocument, NewVector, NewVersion
 from services.ingest.index import cut
 from services.retrieval.fusion import ranked
 from services.retrieval.hits import Filters, Scored
-from services.retrieval.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
+from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.storage import OpenStorage
 from services.text.lexical_vectors import lexical_vectors
 from services.text.postings import index_terms, indexed_text
