@@ -1,8 +1,8 @@
 """Answers: retrieve, write from what was found, and check each statement's citations against it.
 
-Documents are data: they stand between delimiters with a mark that is drawn for each question, and an answer that repeats
-the mark is refused. Without evidence the answer is "Not in this dataset."; where retrieval returned nothing, no model
-is asked.
+Documents are data: they stand between delimiters with a mark that is drawn for each question, and an answer that
+repeats the mark is refused. Without evidence the answer is "Not in this dataset."; where retrieval returned nothing,
+no model is asked.
 """
 
 from __future__ import annotations
