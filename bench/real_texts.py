@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from infra.embeddings.lexical import lexical_vectors
 from services.chunking import chunk_markdown
+from services.text.lexical_vectors import lexical_vectors
 
 # Corpus, chunks, vectors: those of the service's own embedder, or words weighted by rarity and reduced by SVD.
 TEXTS = (

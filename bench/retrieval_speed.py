@@ -40,7 +40,7 @@ from infra.db.engine import create_engine
 from infra.db.migrate import Migrations, migrate
 from infra.db.recall import as_near, measure_recall
 from infra.db.vector_indexes import VectorIndexes
-from infra.embeddings.lexical import LexicalEmbedder, lexical_vectors
+from infra.embeddings.lexical import LexicalEmbedder
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 from interfaces_adaptor.repositories import Storage
 from services.arrays import FloatArray
@@ -49,8 +49,9 @@ from services.ingest.documents import NewDocument, NewVector, NewVersion
 from services.ingest.index import cut
 from services.retrieval.fusion import ranked
 from services.retrieval.hits import Filters, Scored
-from services.retrieval.retrieve import CANDIDATES, LEXICAL_DENSE_WEIGHT
+from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.storage import OpenStorage
+from services.text.lexical_vectors import lexical_vectors
 from services.text.postings import index_terms, indexed_text
 from utils.hashing import content_key
 

@@ -7,11 +7,11 @@ import os
 from services.compute import Compute
 from services.cost.usage import Usage
 from services.models.summary import Summary, SummaryRequest
-from services.text.extractive import summarise
+from services.text.extractive import NAME, summarise
 
 
 class ExtractiveSummarizer:
-    name = "builtin/extractive"
+    name = NAME
 
     def __init__(self, compute: Compute | None = None) -> None:
         self._compute = compute

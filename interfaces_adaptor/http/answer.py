@@ -23,7 +23,7 @@ from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.streaming import NDJSON, SSE, NamedEvent, stream_of, unless_hung_up, wanted_type
 from services.cost.budget import Budget
 from services.retrieval.answer import Answered, Cited, Delta, Event, Evidence, Question
-from services.retrieval.retrieve import Query
+from services.retrieval.query import Query
 
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 

@@ -15,7 +15,7 @@ from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.retrieval import FiltersBody, HitOut, RetrieveBody, RetrievedOut
 from services.errors import InvalidRequest
 from services.retrieval.hits import Filters
-from services.retrieval.retrieve import Query
+from services.retrieval.query import Query
 
 router = APIRouter(prefix="/v1", tags=["retrieval"])
 

@@ -48,5 +48,5 @@ class ChatModel(Protocol):
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[str | ChatAnswer, None]:
         """The answer's text as it comes, and at the end the whole of it; never from the store of paid results, and not
-        kept there. Who closes it earlier ends the call. Raises ProviderError, BudgetExceeded."""
+        kept there. The caller may close early: this cancels the call. Raises ProviderError, BudgetExceeded."""
         ...

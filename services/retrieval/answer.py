@@ -1,7 +1,8 @@
 """Answers: retrieve, write from what was found, and check each statement's citations against it.
 
-Documents are data: they stand between delimiters with a mark that is drawn for each question, and an answer that brings
-the mark out is not given on. No evidence gives "not in this dataset", without asking a model where nothing was found.
+Documents are data: they stand between delimiters with a mark that is drawn for each question, and an answer that
+repeats the mark is refused. Without evidence the answer is "Not in this dataset."; where retrieval returned nothing,
+no model is asked.
 """
 
 from __future__ import annotations
@@ -24,23 +25,24 @@ from services.models.registry import AUTO, Models
 from services.retrieval.citations import Claim, ClaimReader, overlap, support_in
 from services.retrieval.extractive_answer import quotes
 from services.retrieval.hits import Hit
-from services.retrieval.retrieve import Query, Retrieved, Retriever
+from services.retrieval.query import Query
+from services.retrieval.retrieve import Retrieved, Retriever
 from services.storage import OpenStorage, UnitOfWork
 from services.text.extractive import NAME as EXTRACTIVE
 from services.text.grounding import repeats_itself, unsupported
 from services.tree.summarize import clean
 
 NOT_FOUND = "Not in this dataset."
-# From the question to the last word, waiting for the provider's limits among it.
+# From the question to the last word, including waits for the provider's limits.
 LONGEST_S = 300.0
-# Characters of an answer for each token that it may have: a model that goes on beyond that has ignored its limit.
+# Characters for each token that an answer may have: a model that writes more has ignored its limit.
 CHARACTERS_A_TOKEN = 12
-# A summary cites at most so many passages under it, out of so many that are looked at.
+# A citation of a summary shows at most so many of the passages under it, out of so many that are compared.
 MOST_SPANS, MOST_PASSAGES = 3, 200
 
 
 class PassageStorage(UnitOfWork, Protocol):
-    """What an answer asks of storage beside its retrieval."""
+    """What an answer asks of storage beyond retrieval."""
 
     async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
         """Those of the chunks that are served, in no order."""
@@ -70,7 +72,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A number in the answer and the hit that it stands for; None where there is none of that number."""
+    """A number in the answer and the hit that it stands for; None where no source has that number."""
 
     number: int
     hit: Hit | None
@@ -79,7 +81,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence of the answer, from `start` to `end` in it. `mark` says what is the matter with its citations;
+    """A sentence of the answer, from `start` to `end` in it. `mark` says what is wrong with its citations;
     `unsupported` are numbers, names and URLs in it that the cited sources do not have."""
 
     start: int
@@ -92,8 +94,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the answer will be written from; a hit's number is its place, from 1. `note` is for a model whose name is
-    retired."""
+    """What the answer will be written from; hits are numbered from 1. `note` says that the model's name is retired."""
 
     retrieved: Retrieved
     model: str
@@ -129,7 +130,7 @@ Finish = Literal["stop", "length", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the model was shown: only that can be cited."""
+    """What the model was shown: it can cite nothing else."""
 
     hits: Sequence[Hit]
 
@@ -144,8 +145,9 @@ class Answerer:
         self._open = open_storage
 
     async def answer(self, tenant: TenantId, question: Question) -> AsyncGenerator[Event, None]:
-        """`Evidence`, then `Delta` and `Cited` as they come, then `Answered`. Who closes it earlier ends the paid call.
-        Raises what retrieval raises, UnknownModel, MissingProviderKey, BudgetExceeded, ProviderError."""
+        """`Evidence`, then `Delta` and `Cited` as they come, then `Answered`. The caller may close early: this
+        cancels the paid call. Raises what retrieval raises, UnknownModel, MissingProviderKey, BudgetExceeded,
+        ProviderError."""
         query = question.query
         context = CallContext(tenant, query.dataset_id, keys=query.keys, meter=Meter(question.budget))
         resolved = self._models.resolve_chat(self._models.chosen_chat(question.llm or AUTO, context))
@@ -275,8 +277,7 @@ def prompt_of(question: Question, hits: Sequence[Hit], mark: str) -> ChatRequest
 
 
 class DraftAnswer:
-    """What a model has written so far. Held back: what may become the sentence for "not found", and everything after
-    a delimiter's mark."""
+    """What a model has written so far. Its text is held back while it may still become the sentence for "not found"."""
 
     def __init__(self, mark: str, most_characters: int) -> None:
         self.mark = mark

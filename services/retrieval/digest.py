@@ -7,9 +7,10 @@ a word is worth the number of passages that it stands in, and each further time 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from services.retrieval.hits import Hit
 from services.retrieval.packing import part_of
@@ -24,20 +25,17 @@ WORDS_PER_TOKEN = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What can be chosen: a sentence of a passage, or a whole summary."""
+    """What can be taken: a sentence of a passage, or a whole summary."""
 
     hit: Hit
     terms: frozenset[str]
     cost: float
 
 
-def digest(hits: Sequence[Hit], weights: Sequence[float], top_k: int, max_tokens: int) -> list[Hit]:
-    """From passages and summaries `hits`, in the order of choice. `weights` say how much each of them is asked for; a
-    score is the gain a word when its unit was chosen."""
-    worth: defaultdict[str, float] = defaultdict(float)
-    for hit, weight in zip(hits, weights, strict=True):
-        for term in set(index_terms(hit.text)):
-            worth[term] += weight
+def digest(hits: Sequence[Hit], top_k: int, max_tokens: int) -> list[Hit]:
+    """From passages and summaries `hits`, in the order in which they were taken; a score is the gain a word at that
+    moment."""
+    worth = Counter(chain.from_iterable(set(index_terms(hit.text)) for hit in hits))
     units = list(units_of(hits))
     said: Counter[str] = Counter()
 
@@ -47,9 +45,9 @@ def digest(hits: Sequence[Hit], weights: Sequence[float], top_k: int, max_tokens
     # Gains only fall, so that the first unit whose stale gain is still the best after a fresh look is the best.
     waiting = [(-gain(unit), place) for place, unit in enumerate(units)]
     heapq.heapify(waiting)
-    chosen: list[Hit] = []
+    taken: list[Hit] = []
     left = max_tokens
-    while waiting and len(chosen) < top_k and left > 0:
+    while waiting and len(taken) < top_k and left > 0:
         _, place = heapq.heappop(waiting)
         unit = units[place]
         if unit.hit.token_cnt > left:
@@ -61,9 +59,9 @@ def digest(hits: Sequence[Hit], weights: Sequence[float], top_k: int, max_tokens
             heapq.heappush(waiting, (-fresh, place))
             continue
         said.update(unit.terms)
-        chosen.append(replace(unit.hit, score=fresh))
+        taken.append(replace(unit.hit, score=fresh))
         left -= unit.hit.token_cnt
-    return chosen
+    return taken
 
 
 def units_of(hits: Sequence[Hit]) -> Iterator[Unit]:

@@ -13,9 +13,9 @@ from app.settings import Settings
 from fake_provider import RunningFakeProvider, running_fake_provider
 from infra.compute import ProcessPool
 from infra.db.vector_indexes import VectorIndexes
-from infra.embeddings.lexical import lexical_vectors
 from services.domain import DEFAULT_TENANT, Dataset, EmbeddingSpace
 from services.ingest.documents import NewVector
+from services.text.lexical_vectors import lexical_vectors
 from tests.client import ApiClient
 from tests.conftest import api_client, running_worker
 from tests.factories import page

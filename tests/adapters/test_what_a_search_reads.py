@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from app.container import Container
 from infra.db.vector_indexes import VectorIndexes
-from infra.embeddings.lexical import lexical_vectors
 from interfaces_adaptor.repositories.search import Search
 from services.domain import DEFAULT_TENANT
 from services.retrieval.hits import Filters
+from services.text.lexical_vectors import lexical_vectors
 from tests.client import ApiClient
 from tests.factories import handbook
 

@@ -12,7 +12,7 @@ import pytest
 from app.container import Container
 from app.settings import Settings
 from fake_provider import RunningFakeProvider
-from infra.embeddings.lexical import lexical_vectors
+from services.text.lexical_vectors import lexical_vectors
 from tests.answering import asking, listening
 from tests.client import ApiClient, error_of
 

@@ -15,7 +15,7 @@ from services.errors import ContextTooLong, ProviderBadAnswer
 from services.models.chat import ChatAnswer, ChatRequest
 from services.models.registry import Models, ResolvedModel
 from services.retrieval.answer import Answered, Answerer, Delta, Question, Statement
-from services.retrieval.retrieve import Query
+from services.retrieval.query import Query
 from tests.libraries import anchors
 
 pytestmark = pytest.mark.filled_with(put=anchors)

@@ -9,7 +9,8 @@ from constants.models import Price
 from infra.model_registry import load_models
 from services.clustering import GROUPERS, GroupingParams
 from services.cost.budget import Terms
-from services.cost.expected_tree import Leaves, expected_levels, line_of
+from services.cost.cost_lines import line_of
+from services.cost.expected_tree import Leaves, expected_levels
 from services.cost.usage import Usage
 from services.tree.params import TreeParams
 

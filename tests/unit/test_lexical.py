@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.embeddings.lexical import DIMENSIONS, LexicalEmbedder, lexical_vectors
+from infra.embeddings.lexical import LexicalEmbedder
 from services.cost.usage import Usage
+from services.text.lexical_vectors import DIMENSIONS, lexical_vectors
 
 TEXTS = [
     "Ownership is a set of rules that govern how a Rust program manages memory.",

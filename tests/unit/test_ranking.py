@@ -151,7 +151,7 @@ def test_a_digest_covers_what_is_said_often_and_does_not_repeat_itself() -> None
         "Somebody mentions porcelain gnomes."
     )
     hits = [passage(part, text.index(part)) for part in text.split("\n\n")]
-    chosen = digest(hits, [1.0] * 5, 10, 45)
+    chosen = digest(hits, 10, 45)
     texts = [hit.text for hit in chosen]
     assert any("storm" in one for one in texts)
     assert sum("sails at dawn" in one for one in texts) == 1
