@@ -1,4 +1,4 @@
-"""Markdown whose chunks are the leaves of `bench.synthetic`: made-up words, drawn by topic; any number of leaves."""
+"""Markdown whose chunks are the leaves of `tests.synthetic_vectors`: made-up words, drawn by topic; as many as wanted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from bench.corpora import Source
-from bench.synthetic import planted
+from tests.synthetic_vectors import planted
 
 SYLLABLES = [a + b for a, b in product("bdfgklmnprstvz", "aeiou")]
 COMMON, TOPIC, SUBTOPIC = 400, 60, 40  # words that all texts, a topic's and a subtopic's share

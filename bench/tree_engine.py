@@ -29,9 +29,9 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from bench.real_texts import TEXTS, RealTexts
-from bench.synthetic import Planted, planted
 from services.clustering import Compute, Frontier, Grouping, GroupingParams, Matrix, load_grouper
 from services.clustering.canonical import unit_rows
+from tests.synthetic_vectors import Planted, planted
 
 ENGINE, REFERENCE = "umap_gmm", "umap_gmm_reference"
 TOKENS = 100  # of a synthetic leaf

@@ -3,7 +3,8 @@
     python -m bench.tree_maintenance [--figure changes --figure cpu --figure growth --figure history] [--seeds 3]
         [--csv history.csv] [--grouper umap_gmm]
 
-Summaries are vectors near the mean of their members (`bench/synchronous_tree.py`): no model is asked, and what is
+Summaries are vectors near the mean of their members
+(`tests/unit/maintenance/synchronous_tree.py`): no model is asked, and what is
 counted are the texts that would be. Documents are generated, or real: files of public repositories with the built-in
 embedder, where RAPTOR_SHARED_DATA is. A line is one figure, as JSON. CPU seconds are of planning, one thread.
 """
@@ -22,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from bench.real_texts import RealTexts
-from bench.synchronous_tree import Maintained, Rows, clustered, frontier, maintained
-from bench.synthetic import planted
 from services.clustering import Frontier
 from services.maintenance import LiveTree, MaintenanceParams, Shape, regret, violations
 from services.maintenance.tree import homes, unit
+from tests.synthetic_vectors import planted
+from tests.unit.maintenance.synchronous_tree import Maintained, Rows, clustered, frontier, maintained
 
 Figure = dict[str, Any]
 Indices = list[int]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Query
 
 from fake_provider.faults import FaultRules
-from fake_provider.limits import Limits
+from fake_provider.limits import KeyLimits
 from fake_provider.provider import Provider
 
 
@@ -26,7 +26,7 @@ def create_fake_provider(
     `latency_s` is the least time from a request to its answer; refusals come at once. `rpm`, `tpm` and `concurrency`
     are what each key may do in `window_s` seconds, and at a time.
     """
-    provider = Provider(seed=seed, latency_s=latency_s, limits=Limits(rpm, tpm, concurrency, window_s))
+    provider = Provider(seed=seed, latency_s=latency_s, limits=KeyLimits(rpm, tpm, concurrency, window_s))
     app = FastAPI(title="Fake provider", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_control(provider))
     app.mount("/", provider)

@@ -39,7 +39,7 @@ _MARK = re.compile(rb"(</?[a-z]{2,12}) [0-9A-Za-z_-]{4,64}(?=[ >])")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ReceivedCall:
     """`tokens` are those of the input. `fingerprint` is the first 8 hex digits of the SHA-256 of the key; `digest`
     names the request whatever its key and whatever marks its delimiters carry."""
 
@@ -64,7 +64,7 @@ class Call:
         return self.endpoint == "chat" and self.body.get("stream") is True
 
 
-def read_call(path: str, headers: Mapping[str, str], raw: bytes) -> Call | None:
+def read_call(path: str, headers: Mapping[str, str], raw: bytes) -> ReceivedCall | None:
     """None for a path that no provider has. A body that is no JSON object makes a call that is not `well_formed`.
 
     `headers` have lower-case names.
@@ -76,7 +76,7 @@ def read_call(path: str, headers: Mapping[str, str], raw: bytes) -> Call | None:
     known = body or {}
     key = _key(headers)
     texts = tuple(text for name in _TEXT_FIELDS[endpoint] for text in _strings(known.get(name)))
-    return Call(
+    return ReceivedCall(
         path=path,
         endpoint=endpoint,
         dialect=_dialect(endpoint, path, known, headers),

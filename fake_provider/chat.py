@@ -9,7 +9,7 @@ from typing import Any
 
 from fake_provider.answers import reply
 from fake_provider.bodies import as_event, as_json
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 from fake_provider.connection import Answer
 from fake_provider.conversation import Conversation
 from fake_provider.faults import FaultRule
@@ -17,14 +17,14 @@ from fake_provider.misbehaviour import Completion, spoiled
 from fake_provider.models import check_parameters, thinks, wants_json
 from fake_provider.refusals import Refusal
 from fake_provider.tokens import count_tokens, first_tokens
-from fake_provider.usage import Usage, billed
+from fake_provider.usage import TokenUsage, billed
 
 _ROLES = frozenset({"assistant", "developer", "function", "system", "tool", "user"})
 _REASONING = "The passages are read one after the other; what they have in common is put first, and nothing is added."
 _WORDS_AN_EVENT = re.compile(r"(?:\S+\s*){1,6}|\s+")
 
 
-def chat(call: Call, seed: int, rule: FaultRule | None) -> Answer:
+def chat(call: ReceivedCall, seed: int, rule: FaultRule | None) -> Answer:
     """Raises Refusal."""
     conversation = _conversation(call)
     check_parameters(call)
@@ -35,7 +35,7 @@ def chat(call: Call, seed: int, rule: FaultRule | None) -> Answer:
     completion = spoiled(_within(completion, limit), conversation, rule)
     reasoning = count_tokens(completion.reasoning)
     written = count_tokens(completion.content or completion.refusal or "")
-    usage = billed(Usage(call.tokens, written + reasoning, reasoning), rule)
+    usage = billed(TokenUsage(call.tokens, written + reasoning, reasoning), rule)
     if call.streams:
         answer = Answer.events(tuple(_events(call, completion, usage)))
     else:
@@ -43,7 +43,7 @@ def chat(call: Call, seed: int, rule: FaultRule | None) -> Answer:
     return replace(answer, prompt_tokens=usage.prompt, completion_tokens=usage.completion)
 
 
-def _conversation(call: Call) -> Conversation:
+def _conversation(call: ReceivedCall) -> Conversation:
     messages = call.body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refusal(400, "'messages' has to be a list that is not empty.", param="messages")
@@ -89,7 +89,7 @@ def _within(completion: Completion, limit: int | None) -> Completion:
     return replace(completion, content=first_tokens(content, left), finish_reason="length")
 
 
-def _body(call: Call, completion: Completion, usage: Usage) -> dict[str, Any]:
+def _body(call: ReceivedCall, completion: Completion, usage: TokenUsage) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": completion.content, "refusal": completion.refusal}
     if completion.reasoning:
         message["reasoning_content"] = completion.reasoning
@@ -97,7 +97,7 @@ def _body(call: Call, completion: Completion, usage: Usage) -> dict[str, Any]:
     return {**_head(call, "chat.completion"), "choices": [choice], **usage.of_chat()}
 
 
-def _events(call: Call, completion: Completion, usage: Usage) -> Iterator[bytes]:
+def _events(call: ReceivedCall, completion: Completion, usage: TokenUsage) -> Iterator[bytes]:
     options = call.body.get("stream_options")
     with_usage = isinstance(options, Mapping) and options.get("include_usage") is True
     head = _head(call, "chat.completion.chunk") | ({"usage": None} if with_usage else {})
@@ -120,6 +120,6 @@ def _deltas(completion: Completion) -> Iterator[dict[str, Any]]:
         yield {"refusal": completion.refusal}
 
 
-def _head(call: Call, kind: str) -> dict[str, Any]:
+def _head(call: ReceivedCall, kind: str) -> dict[str, Any]:
     """Without the time: an answer is a function of its request."""
     return {"id": f"chatcmpl-{call.digest}", "object": kind, "created": 0, "model": call.model}

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from fake_provider.calls import Call, Endpoint
-from fake_provider.limits import Limits
+from fake_provider.calls import Endpoint, ReceivedCall
+from fake_provider.limits import KeyLimits
 
 Group = Literal["refusal", "transport", "body", "rows", "vectors", "chat", "usage", "limits"]
 
@@ -146,7 +146,7 @@ class FaultRule(BaseModel):
             raise ValueError(f"{self.kind!r} is a fault of {', '.join(kind.endpoints)}, not of {self.endpoint}")
         return self
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: ReceivedCall) -> bool:
         return (
             call.endpoint in KINDS[self.kind].endpoints
             and self.endpoint in (None, call.endpoint)
@@ -194,7 +194,7 @@ class FaultPlan:
     def clear(self) -> None:
         self._rules.clear()
 
-    def next_for(self, call: Call) -> FaultRule | None:
+    def next_for(self, call: ReceivedCall) -> FaultRule | None:
         """Counts the call."""
         striking = None
         for programmed in self._rules:
@@ -206,12 +206,12 @@ class FaultPlan:
                 striking = programmed.rule
         return striking
 
-    def limits_for(self, call: Call) -> tuple[int, Limits] | None:
+    def limits_for(self, call: ReceivedCall) -> tuple[int, KeyLimits] | None:
         """The limits that were set last for such calls, and a number that no other rule ever has."""
         for programmed in reversed(self._rules):
             rule = programmed.rule
             if rule.kind == "limits" and rule.matches(call):
-                return programmed.number, Limits(rule.rpm, rule.tpm, rule.concurrency, rule.window_s)
+                return programmed.number, KeyLimits(rule.rpm, rule.tpm, rule.concurrency, rule.window_s)
         return None
 
     def as_json(self) -> list[dict[str, Any]]:

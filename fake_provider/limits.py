@@ -11,7 +11,7 @@ from fake_provider.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class KeyLimits:
     """None is no limit. `window_s` is how long a minute takes; tests have shorter ones."""
 
     rpm: int | None = None
@@ -52,7 +52,7 @@ class RateLimiter:
     def __init__(self) -> None:
         self._windows: dict[Hashable, _Window] = {}
 
-    def admit(self, bucket: Hashable, limits: Limits, tokens: int, now: float) -> None:
+    def admit(self, bucket: Hashable, limits: KeyLimits, tokens: int, now: float) -> None:
         """Raises Refusal: 429 with Retry-After, or without where the call alone is above the limit."""
         window = self._windows.setdefault(bucket, _Window())
         window.forget(now - limits.window_s)
@@ -75,7 +75,7 @@ class RateLimiter:
         if written_tokens:
             window.spent.append(_Spent(now, 0, written_tokens))
 
-    def headers(self, bucket: Hashable, limits: Limits, now: float) -> dict[str, str]:
+    def headers(self, bucket: Hashable, limits: KeyLimits, now: float) -> dict[str, str]:
         """OpenAI's headers, for the limits that there are."""
         window = self._windows.get(bucket, _Window())
         reset = f"{max(0.0, window.spent[-1].at + limits.window_s - now):.3f}s" if window.spent else "0s"
@@ -91,7 +91,7 @@ class RateLimiter:
         self._windows.clear()
 
 
-def _seconds_until_free(window: _Window, limits: Limits, tokens: int, now: float) -> float:
+def _seconds_until_free(window: _Window, limits: KeyLimits, tokens: int, now: float) -> float:
     """0 where the call may begin. For calls at a time nobody knows: 1 second."""
     if limits.concurrency is not None and window.in_flight >= limits.concurrency:
         return 1.0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 from fake_provider.refusals import Refusal
 
 _UNKNOWN = "no-such-model"
@@ -15,7 +15,7 @@ _RETIRED = frozenset({"deepseek-chat", "deepseek-reasoner"})
 _REASONING = re.compile(r"(?:.*/)?gpt-5(?:-mini|-nano)?(?:-\d{4}-\d{2}-\d{2})?")
 
 
-def check_model(call: Call) -> None:
+def check_model(call: ReceivedCall) -> None:
     """Raises Refusal for a model that is missing, unknown or retired. TEI serves one model and names none."""
     if not call.model and call.dialect != "tei":
         raise Refusal(400, "You must provide a model parameter.", param="model")
@@ -29,7 +29,7 @@ def no_such_model(model: str) -> Refusal:
     return Refusal(404, f"The model '{model}' does not exist or this key has no access to it.", param="model")
 
 
-def check_parameters(call: Call) -> None:
+def check_parameters(call: ReceivedCall) -> None:
     """Raises Refusal, 400, for a parameter that this chat model does not take; the message names it."""
     body = call.body
     if _REASONING.fullmatch(call.model):
@@ -52,7 +52,7 @@ def unsupported_parameter(param: str, advice: str = "") -> Refusal:
     return Refusal(400, message.rstrip(), code="unsupported_parameter", param=param)
 
 
-def thinks(call: Call) -> bool:
+def thinks(call: ReceivedCall) -> bool:
     """DeepSeek's models do unless they are told not to."""
     thinking = call.body.get("thinking")
     disabled = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"

@@ -11,17 +11,17 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from fake_provider.bodies import altered, as_json, refused
-from fake_provider.calls import Call, read_call
+from fake_provider.calls import ReceivedCall, read_call
 from fake_provider.chat import chat
 from fake_provider.connection import UNANSWERED, Answer, Connection, deliver
 from fake_provider.faults import KINDS, FaultPlan, FaultRule
-from fake_provider.limits import Limits, RateLimiter
+from fake_provider.limits import KeyLimits, RateLimiter
 from fake_provider.models import check_model, no_such_model, unsupported_parameter
 from fake_provider.refusals import Refusal, insufficient_quota
 from fake_provider.rerank import rerank
 from fake_provider.retry_after import retry_after
 from fake_provider.stats import CallRecord, CallStats
-from fake_provider.usage import Usage, billed
+from fake_provider.usage import TokenUsage, billed
 from fake_provider.vectors import contextualized, embeddings
 
 _NO_ENDPOINT = Refusal(404, "No provider has such a path. POST …/chat/completions, /embeddings, …")
@@ -32,14 +32,14 @@ class _Admitted:
     """A place in the windows of a key, to be given back."""
 
     bucket: Hashable
-    limits: Limits
+    limits: KeyLimits
 
 
 class Provider:
     """An ASGI application for all endpoints of all providers. Everything but the making of an answer happens in the
     event loop, so that counts and windows need no lock."""
 
-    def __init__(self, *, seed: int, latency_s: float, limits: Limits) -> None:
+    def __init__(self, *, seed: int, latency_s: float, limits: KeyLimits) -> None:
         self.faults = FaultPlan()
         self.stats = CallStats()
         self.limiter = RateLimiter()
@@ -61,7 +61,7 @@ class Provider:
         finally:
             self.stats.end()
 
-    async def _serve(self, connection: Connection, call: Call, record: CallRecord, began: float) -> None:
+    async def _serve(self, connection: Connection, call: ReceivedCall, record: CallRecord, began: float) -> None:
         rule = self.faults.next_for(call)
         record.fault = rule.kind if rule is not None else None
         if rule is not None and rule.kind in UNANSWERED:
@@ -85,7 +85,7 @@ class Provider:
             if admitted is not None:
                 self.limiter.release(admitted.bucket, answer.completion_tokens, time.monotonic())
 
-    def _admit(self, call: Call, now: float) -> _Admitted:
+    def _admit(self, call: ReceivedCall, now: float) -> _Admitted:
         """Raises Refusal."""
         number, limits = self.faults.limits_for(call) or (None, self._limits)
         bucket = (number, call.fingerprint)
@@ -98,20 +98,20 @@ class Provider:
         headers = self.limiter.headers(admitted.bucket, admitted.limits, time.monotonic())
         return replace(answer, headers={**answer.headers, **headers})
 
-    def _account(self, answer: Answer, call: Call, record: CallRecord, rule: FaultRule | None) -> None:
+    def _account(self, answer: Answer, call: ReceivedCall, record: CallRecord, rule: FaultRule | None) -> None:
         record.status = answer.status
         record.prompt_tokens, record.completion_tokens = answer.prompt_tokens, answer.completion_tokens
         usable = answer.status == 200 and (rule is None or KINDS[rule.kind].usable)
         self.stats.decided(record, call, usable=usable)
 
 
-def answered(call: Call, seed: int, rule: FaultRule | None) -> Answer:
+def answered(call: ReceivedCall, seed: int, rule: FaultRule | None) -> Answer:
     """The answer, as the rule spoils it. Raises Refusal."""
     return altered(chat(call, seed, rule) if call.endpoint == "chat" else _of_texts(call, seed, rule), rule)
 
 
-def _of_texts(call: Call, seed: int, rule: FaultRule | None) -> Answer:
-    usage = billed(Usage(call.tokens), rule)
+def _of_texts(call: ReceivedCall, seed: int, rule: FaultRule | None) -> Answer:
+    usage = billed(TokenUsage(call.tokens), rule)
     if call.endpoint == "rerank":
         payload = rerank(call, rule)
     else:
@@ -121,7 +121,7 @@ def _of_texts(call: Call, seed: int, rule: FaultRule | None) -> Answer:
     return Answer((as_json(payload),), prompt_tokens=usage.prompt)
 
 
-def check_request(call: Call) -> None:
+def check_request(call: ReceivedCall) -> None:
     """What is checked before any work: the key, the form, the model. Raises Refusal."""
     _check_key(call.key)
     if not call.well_formed:
@@ -140,7 +140,7 @@ def _check_key(key: str) -> None:
         raise Refusal(403)
 
 
-def _refuse_if_told(rule: FaultRule | None, call: Call) -> None:
+def _refuse_if_told(rule: FaultRule | None, call: ReceivedCall) -> None:
     if rule is None or KINDS[rule.kind].group != "refusal":
         return
     if rule.kind == "status":

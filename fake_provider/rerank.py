@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 from fake_provider.faults import FaultRule
 from fake_provider.refusals import Refusal
 from fake_provider.rows import Row, misplaced
@@ -16,7 +16,7 @@ from fake_provider.words import content_words, words
 _MOST_DOCUMENTS = 1000
 
 
-def rerank(call: Call, rule: FaultRule | None) -> Any:
+def rerank(call: ReceivedCall, rule: FaultRule | None) -> Any:
     """The body of `/rerank`, best document first: a list from TEI, else an object with `data` (Voyage) or `results`;
     without usage. Raises Refusal."""
     query, documents = _query(call), _documents(call)
@@ -54,14 +54,14 @@ def relevance(query: str, documents: Sequence[str]) -> list[float]:
     return scores
 
 
-def _query(call: Call) -> str:
+def _query(call: ReceivedCall) -> str:
     query = call.body.get("query")
     if not isinstance(query, str) or not query:
         raise Refusal(400, "'query' has to be a text.", param="query")
     return query
 
 
-def _documents(call: Call) -> list[str]:
+def _documents(call: ReceivedCall) -> list[str]:
     name = "texts" if call.dialect == "tei" else "documents"
     given = call.body.get(name)
     if not isinstance(given, list) or not given:
@@ -78,7 +78,7 @@ def _document(item: Any, name: str) -> str:
     return text
 
 
-def _most(call: Call, available: int) -> int:
+def _most(call: ReceivedCall, available: int) -> int:
     asked = call.body.get("top_k" if call.dialect == "voyage" else "top_n")
     if asked is None:
         return available
@@ -87,7 +87,7 @@ def _most(call: Call, available: int) -> int:
     return asked
 
 
-def _results(call: Call, rows: Sequence[Row[float]], documents: Sequence[str]) -> list[dict[str, Any]]:
+def _results(call: ReceivedCall, rows: Sequence[Row[float]], documents: Sequence[str]) -> list[dict[str, Any]]:
     with_documents = bool(call.body.get("return_documents")) and call.dialect != "cohere"
     results: list[dict[str, Any]] = []
     for index, score in rows:

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 
 _CALLS_KEPT = 10_000
 
@@ -46,7 +46,7 @@ class CallStats:
         self._answered: set[str] = set()
         self._records: deque[CallRecord] = deque(maxlen=_CALLS_KEPT)
 
-    def begin(self, call: Call) -> CallRecord:
+    def begin(self, call: ReceivedCall) -> CallRecord:
         repeated = call.digest in self._answered
         self._calls += 1
         self._repeated += repeated
@@ -60,7 +60,7 @@ class CallStats:
         self._records.append(record)
         return record
 
-    def decided(self, record: CallRecord, call: Call, *, usable: bool) -> None:
+    def decided(self, record: CallRecord, call: ReceivedCall, *, usable: bool) -> None:
         """The provider has done its work: from here on it is paid for, whether or not the answer arrives. A `usable`
         answer makes the next call with the same body a repetition."""
         self._prompt_tokens += record.prompt_tokens

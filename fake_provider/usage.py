@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 from fake_provider.faults import FaultRule
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens; `reasoning` is a part of `completion`. Not `reported`: the answer is silent about them, or says 0."""
 
     prompt: int
@@ -31,7 +31,7 @@ class Usage:
         }
         return {"usage": usage}
 
-    def of_input(self, call: Call) -> dict[str, Any]:
+    def of_input(self, call: ReceivedCall) -> dict[str, Any]:
         """For embeddings and rerankings. Voyage counts all tokens together; Cohere bills searches."""
         if not self.reported or (call.dialect == "cohere" and call.endpoint == "rerank"):
             return {}
@@ -43,11 +43,11 @@ class Usage:
         return tokens if self.reported is True else (0,) * len(tokens)
 
 
-def billed(usage: Usage, rule: FaultRule | None) -> Usage:
+def billed(usage: TokenUsage, rule: FaultRule | None) -> TokenUsage:
     """The usage as a rule about bills leaves it."""
     if rule is not None and rule.kind == "huge_usage":
         factor = rule.factor
-        return Usage(usage.prompt * factor, usage.completion * factor, usage.reasoning * factor)
+        return TokenUsage(usage.prompt * factor, usage.completion * factor, usage.reasoning * factor)
     if rule is not None and rule.kind in ("no_usage", "zero_usage"):
         return replace(usage, reported=False if rule.kind == "no_usage" else "as 0")
     return usage

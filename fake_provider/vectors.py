@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fake_provider.calls import Call
+from fake_provider.calls import ReceivedCall
 from fake_provider.embedding import Vectors, embedded, unit
 from fake_provider.faults import KINDS, FaultRule
 from fake_provider.refusals import Refusal
@@ -36,7 +36,7 @@ _MOST_DOCUMENT_TOKENS = 32_000
 _NEIGHBOUR = 0.15  # what each neighbour adds to a contextual vector
 
 
-def embeddings(call: Call, seed: int, rule: FaultRule | None) -> dict[str, Any]:
+def embeddings(call: ReceivedCall, seed: int, rule: FaultRule | None) -> dict[str, Any]:
     """The body of `/embeddings`, without usage. Raises Refusal."""
     texts = _inputs(call.body.get("input"))
     encoding, dimension = _encoding(call), _dimension(call)
@@ -45,7 +45,7 @@ def embeddings(call: Call, seed: int, rule: FaultRule | None) -> dict[str, Any]:
     return {"object": "list", "data": items, "model": call.model}
 
 
-def contextualized(call: Call, seed: int, rule: FaultRule | None) -> dict[str, Any]:
+def contextualized(call: ReceivedCall, seed: int, rule: FaultRule | None) -> dict[str, Any]:
     """The body of `/contextualizedembeddings`, without usage: each chunk's vector leans to its neighbours. Raises
     Refusal, at the limits with a message that names tokens."""
     documents = _documents(call)
@@ -83,7 +83,7 @@ def _is_token(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _documents(call: Call) -> list[list[str]]:
+def _documents(call: ReceivedCall) -> list[list[str]]:
     name = "input" if call.dialect == "perplexity" else "inputs"
     documents = call.body.get(name)
     if not isinstance(documents, list) or not documents or not all(map(_is_document, documents)):
@@ -119,7 +119,7 @@ def _check_sizes(documents: Sequence[Sequence[str]]) -> None:
         raise Refusal(400, message)
 
 
-def _dimension(call: Call) -> int:
+def _dimension(call: ReceivedCall) -> int:
     asked = call.body.get("dimensions", call.body.get("output_dimension"))
     if asked is None:
         name = call.model.lower()
@@ -131,7 +131,7 @@ def _dimension(call: Call) -> int:
     return int(asked)
 
 
-def _encoding(call: Call) -> str:
+def _encoding(call: ReceivedCall) -> str:
     known = {
         "perplexity": ("base64_int8", "base64_binary"),
         "voyage": (None, "base64"),

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import UserDefinedType
 
 
-class Vector(UserDefinedType[object]):
+class VectorColumn(UserDefinedType[object]):
     cache_ok = True
 
     def get_col_spec(self, **_: object) -> str:
@@ -187,7 +187,7 @@ def upgrade() -> None:
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("dim", sa.Integer(), nullable=False),
         sa.Column("content_key", sa.LargeBinary(), nullable=False),
-        sa.Column("v", Vector(), nullable=False),
+        sa.Column("v", VectorColumn(), nullable=False),
         sa.Column(
             "meta", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),

@@ -12,7 +12,7 @@ from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
-from interfaces_adaptor.http.schemas.trees import LiveTree, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
+from interfaces_adaptor.http.schemas.trees import LiveTreeOut, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
 from services.cost.budget import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
@@ -99,7 +99,7 @@ async def read_tree(
     last = [found[-1].level, found[-1].position] if len(found) == limit else None
     return Envelope(
         data=TreePage(
-            **LiveTree.of(tree).model_dump(),
+            **LiveTreeOut.of(tree).model_dump(),
             dataset_id=dataset_id,
             levels=[TreeLevelOut(level=at, nodes=nodes, stats=stats.get(str(at), {})) for at, nodes in sizes.items()],
             items=[NodeOut.of(node) for node in found],

@@ -64,6 +64,12 @@ class Estimate:
     warnings: Sequence[str] = ()
 
 
+MAINTAINED = (
+    "The dataset has a tree: a small change writes only the summaries on its own path. This is what a tree of the whole"
+    " would cost, the most that it can be."
+)
+
+
 class CostEstimator:
     def __init__(
         self, open_storage: OpenStorage[EstimateStorage], reader: Reader, models: Models, params: TreeParams
@@ -102,11 +108,11 @@ class CostEstimator:
             tree="built" if levels else "unchanged" if stays and request.build_tree else "none",
             levels=levels,
             lines=[*refinement_lines(questions, summaries), *embedding, *tree_lines(levels, summaries, terms.terms)],
-            warnings=self._warnings(request, params),
+            warnings=self._warnings(request, params, maintained=live is not None and bool(levels)),
         )
 
-    def _warnings(self, request: EstimateRequest, params: TreeParams) -> list[str]:
-        notes = [self._models.resolve_chat(params.summary_llm).note]
+    def _warnings(self, request: EstimateRequest, params: TreeParams, *, maintained: bool) -> list[str]:
+        notes = [self._models.resolve_chat(params.summary_llm).note, MAINTAINED if maintained else ""]
         if request.embedding_model is not None:
             notes.append(self._models.resolve_embedder(request.embedding_model).note)
         return [note for note in notes if note]

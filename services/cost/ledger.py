@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol
+from typing import Literal
 
 from services.cost.usage import Usage
 
@@ -28,13 +27,3 @@ class UsageEntry:
 
     key: str
     used: Usage
-
-
-class Ledger(Protocol):
-    async def total(self, wanted: UsageFilter) -> Usage: ...
-
-    async def grouped(
-        self, wanted: UsageFilter, by: GroupBy, after: tuple[str] | None, limit: int
-    ) -> Sequence[UsageEntry]:
-        """In the order of the keys."""
-        ...

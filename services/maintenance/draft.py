@@ -56,7 +56,7 @@ class Below:
 
 
 @dataclass(slots=True, eq=False)
-class Draft:
+class LevelDraft:
     """`members` and `guests` (soft members) are places in the level below with their weights, by group key.
 
     `told` has the leaves that each live text was written from; a group without an entry has no text that may stay:
@@ -190,6 +190,6 @@ class Draft:
         return frozenset(self.members[group]), frozenset(self.guests[group])
 
 
-def means(draft: Draft, groups: Iterable[str]) -> FloatArray:
+def means(draft: LevelDraft, groups: Iterable[str]) -> FloatArray:
     """(groups, d): the mean vector of each group's primary members."""
     return means_of(draft.below.rows, (np.array(sorted(draft.members[group])) for group in groups))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.arrays import IntArray
-from services.maintenance.draft import LEAST_SIZE, Below, Draft
+from services.maintenance.draft import LEAST_SIZE, Below, LevelDraft
 from services.maintenance.prices import Prices, prices_of
 from services.maintenance.step import Step
 from services.maintenance.tree import TreeLevel, array_pairs, homes, owners
@@ -20,12 +20,12 @@ class _Groups(NamedTuple):
     guests: dict[str, Weights]
 
 
-def draft_of(step: Step) -> Draft:
+def draft_of(step: Step) -> LevelDraft:
     below, before, number = step.below(), step.before, step.number
     groups = _surviving_groups(step, below)
     told, stale = _surviving_texts(step)
     known = min(number, len(before.yardstick.sizes)) - 1
-    return Draft(
+    return LevelDraft(
         number=number,
         generation=before.generation + 1,
         below=below,
@@ -41,7 +41,7 @@ def draft_of(step: Step) -> Draft:
     )
 
 
-def prices_for(step: Step, draft: Draft) -> Prices:
+def prices_for(step: Step, draft: LevelDraft) -> Prices:
     """What it costs to bring leaves under the groups of the draft, by the tree of before."""
     levels = step.before.levels[step.number - 1 :]
     owner = owners(len(step.before.leaves), step.before.levels)[step.number :]
@@ -51,7 +51,7 @@ def prices_for(step: Step, draft: Draft) -> Prices:
     return prices
 
 
-def return_home(step: Step, draft: Draft) -> None:
+def return_home(step: Step, draft: LevelDraft) -> None:
     """A new group joins the one that more than half of its leaves were under before: that text has seen them."""
     if step.old is None or step.number == 1:
         return

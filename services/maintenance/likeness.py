@@ -12,7 +12,7 @@ from services.arrays import FloatArray, IntArray
 from services.clustering import budget
 from services.clustering.grouping import Frontier, Group
 from services.maintenance.criterion import bisected, distances_to_others, looseness, means_of
-from services.maintenance.draft import Draft, means
+from services.maintenance.draft import LevelDraft, means
 from services.maintenance.location import Site, located
 from services.maintenance.prices import Prices
 from services.maintenance.tree import by_group, homes, unit
@@ -26,7 +26,7 @@ NEARER = 0.9  # of the squared distance to the others of its group: a leaf regre
 
 
 class Likeness:
-    def place(self, draft: Draft, items: Sequence[int], prices: Prices) -> None:
+    def place(self, draft: LevelDraft, items: Sequence[int], prices: Prices) -> None:
         groups = draft.groups()
         if not groups:
             draft.found(items)
@@ -45,7 +45,7 @@ class Likeness:
             for item in chosen:
                 draft.join(item, groups[taken.site])
 
-    def regroup(self, draft: Draft) -> None:
+    def regroup(self, draft: LevelDraft) -> None:
         _move(draft)
         _merge(draft)
         _split(draft)
@@ -53,7 +53,7 @@ class Likeness:
     def regretted(self, leaves: Frontier, groups: Sequence[Group], asked: IntArray) -> NDArray[np.bool_]:
         return _regretted(leaves, groups, asked)
 
-    def cut(self, draft: Draft, group: str) -> list[IntArray]:
+    def cut(self, draft: LevelDraft, group: str) -> list[IntArray]:
         members, below = np.array(sorted(draft.members[group])), draft.below
         return budget.split(members, below.rows, below.cost, below.reading, draft.budget)
 
@@ -70,7 +70,7 @@ def _regretted(leaves: Frontier, groups: Sequence[Group], asked: IntArray) -> ND
     return np.asarray(nearer & (sizes[own] > 1))
 
 
-def _sites(draft: Draft, distances: FloatArray, groups: list[str], prices: Prices) -> list[Site]:
+def _sites(draft: LevelDraft, distances: FloatArray, groups: list[str], prices: Prices) -> list[Site]:
     paid = np.array([group in draft.paid for group in groups])
     near = _nearest(distances, np.ones(len(groups), bool)) | _nearest(distances, paid)
     crowded = math.ceil(CROWDED * draft.size)
@@ -101,7 +101,7 @@ def _nearest(distances: FloatArray, among: NDArray[np.bool_]) -> NDArray[np.bool
     return near
 
 
-def _fresh_sites(draft: Draft, items: Sequence[int], nearest: Sequence[str], prices: Prices) -> Iterator[Site]:
+def _fresh_sites(draft: LevelDraft, items: Sequence[int], nearest: Sequence[str], prices: Prices) -> Iterator[Site]:
     """Groups that could be founded of new items alone: branches of their average-linkage tree. They would come under
     what is above the nearest group that is there."""
     if len(items) < 2:
@@ -135,13 +135,13 @@ def _branches(rows: FloatArray, largest: int) -> Iterator[IntArray]:
             yield branch
 
 
-def _move(draft: Draft) -> None:
+def _move(draft: LevelDraft) -> None:
     for _ in range(PASSES):
         if not _moved(draft):
             return
 
 
-def _moved(draft: Draft) -> bool:
+def _moved(draft: LevelDraft) -> bool:
     """One pass over the members of groups that are written anyway: they move to others that are, for nothing.
 
     Above the first level, those of a group whose members have changed move to any: groups there are few and settle
@@ -161,7 +161,7 @@ def _moved(draft: Draft) -> bool:
     return moved
 
 
-def _wishes(draft: Draft, place: int, groups: list[str], centres: FloatArray) -> list[tuple[int, str]]:
+def _wishes(draft: LevelDraft, place: int, groups: list[str], centres: FloatArray) -> list[tuple[int, str]]:
     """Members of a group that are nearer to the mean of another one, and which."""
     items = sorted(draft.members[groups[place]])
     if len(items) < 3:
@@ -175,12 +175,12 @@ def _wishes(draft: Draft, place: int, groups: list[str], centres: FloatArray) ->
     return [(items[i], groups[nearest[i]]) for i in np.flatnonzero(wants)]
 
 
-def _takes(draft: Draft, group: str, item: int) -> bool:
+def _takes(draft: LevelDraft, group: str, item: int) -> bool:
     fits = draft.tokens(group) + int(draft.below.cost[item]) <= draft.budget
     return fits and len(draft.members[group]) < LARGEST * draft.size
 
 
-def _merge(draft: Draft) -> None:
+def _merge(draft: LevelDraft) -> None:
     """Joins a small group to its nearest sibling where that, with the summary saved, brings members together."""
     for group in [g for g in draft.paid_groups() if len(draft.members[g]) <= draft.size / 2]:
         if group not in draft.members:
@@ -191,7 +191,7 @@ def _merge(draft: Draft) -> None:
                 draft.join(item, into)
 
 
-def _sibling(draft: Draft, group: str) -> str | None:
+def _sibling(draft: LevelDraft, group: str) -> str | None:
     """The nearest group that is written anyway and has the same parent; a new group has none yet and goes anywhere."""
     parent = draft.parents.get(group)
     siblings = [
@@ -204,7 +204,7 @@ def _sibling(draft: Draft, group: str) -> str | None:
     return siblings[int((means(draft, siblings) @ draft.mean(group)).argmax())]
 
 
-def _better_as_one(draft: Draft, group: str, into: str) -> bool:
+def _better_as_one(draft: LevelDraft, group: str, into: str) -> bool:
     one, other = draft.rows(group), draft.rows(into)
     both = np.concatenate([one, other])
     if len(both) > CROWDED * draft.size or draft.tokens(group) + draft.tokens(into) > draft.budget:
@@ -212,7 +212,7 @@ def _better_as_one(draft: Draft, group: str, into: str) -> bool:
     return looseness(both) <= looseness(one) + looseness(other) + draft.price
 
 
-def _split(draft: Draft) -> None:
+def _split(draft: LevelDraft) -> None:
     waiting = draft.paid_groups()
     while waiting:
         group = waiting.pop()
@@ -221,7 +221,7 @@ def _split(draft: Draft) -> None:
             waiting += [group, draft.part(group, leaving)]
 
 
-def _leaving(draft: Draft, group: str) -> list[int]:
+def _leaving(draft: LevelDraft, group: str) -> list[int]:
     """The members that leave a group that has gained some; none where it stays together better, or as well.
 
     One that has only lost members stays whole: the full clustering may have wanted it that large.

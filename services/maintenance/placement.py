@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from services.arrays import IntArray
 from services.clustering.grouping import Frontier, Group, InvalidGrouping
-from services.maintenance.draft import Draft
+from services.maintenance.draft import LevelDraft
 from services.maintenance.likeness import Likeness
 from services.maintenance.prices import Prices
 from services.maintenance.reading_order import by_document, by_section
 
 
 class Placement(Protocol):
-    def place(self, draft: Draft, items: Sequence[int], prices: Prices) -> None:
+    def place(self, draft: LevelDraft, items: Sequence[int], prices: Prices) -> None:
         """Puts nodes that are in no group into groups of two or more, where the level has as many nodes."""
 
-    def regroup(self, draft: Draft) -> None:
+    def regroup(self, draft: LevelDraft) -> None:
         """Betters the groups that are written anyway; every one keeps at least two members."""
 
     def regretted(self, leaves: Frontier, groups: Sequence[Group], asked: IntArray) -> NDArray[np.bool_]:
         """Which of the leaves that are asked (places) would rather be in another group of the first level."""
 
-    def cut(self, draft: Draft, group: str) -> list[IntArray]:
+    def cut(self, draft: LevelDraft, group: str) -> list[IntArray]:
         """The parts, each of two or more members, of a group that is over the token budget."""
 
 

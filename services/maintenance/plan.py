@@ -17,7 +17,7 @@ import numpy as np
 from services.arrays import IntArray
 from services.clustering.grouping import Group, InvalidGrouping
 from services.clustering.threads import one_thread
-from services.maintenance.draft import Draft
+from services.maintenance.draft import LevelDraft
 from services.maintenance.drafting import draft_of, prices_for, return_home
 from services.maintenance.placement import Placement, placement_of
 from services.maintenance.step import LevelPlan, Reason, Step
@@ -38,7 +38,7 @@ def plan_level(step: Step) -> LevelPlan:
     return _planned(step, draft)
 
 
-def _arrange(step: Step, draft: Draft, placement: Placement) -> None:
+def _arrange(step: Step, draft: LevelDraft, placement: Placement) -> None:
     return_home(step, draft)
     _dissolve(draft)
     items = draft.items()
@@ -53,7 +53,7 @@ def _arrange(step: Step, draft: Draft, placement: Placement) -> None:
     _trim_guests(draft)
 
 
-def _join_all(draft: Draft) -> None:
+def _join_all(draft: LevelDraft) -> None:
     """Everything under one root, that of before where there was one."""
     roots = draft.groups()
     for group in roots[1:]:
@@ -64,7 +64,7 @@ def _join_all(draft: Draft) -> None:
         draft.join(item, roots[0])
 
 
-def _dissolve(draft: Draft) -> None:
+def _dissolve(draft: LevelDraft) -> None:
     """Takes away the groups that are left with less than two members; where the level below is a single node, with
     none."""
     least = min(2, len(draft.below))
@@ -73,7 +73,7 @@ def _dissolve(draft: Draft) -> None:
             draft.drop(group)
 
 
-def _trim_guests(draft: Draft) -> None:
+def _trim_guests(draft: LevelDraft) -> None:
     """Soft members, the weakest first, give way to the budget."""
     for group in [g for g in draft.groups() if draft.guests[g]]:
         guests = draft.guests[group]
@@ -84,7 +84,7 @@ def _trim_guests(draft: Draft) -> None:
                 del guests[item]
 
 
-def _planned(step: Step, draft: Draft) -> LevelPlan:
+def _planned(step: Step, draft: LevelDraft) -> LevelPlan:
     below, old = draft.below, step.old
     first = {group: min(below.reading[i] for i in members) for group, members in draft.members.items()}
     keys = tuple(sorted(first, key=lambda group: first[group]))
@@ -107,7 +107,7 @@ def _planned(step: Step, draft: Draft) -> LevelPlan:
     )
 
 
-def _reasons(draft: Draft, groups: list[str]) -> tuple[Reason, ...]:
+def _reasons(draft: LevelDraft, groups: list[str]) -> tuple[Reason, ...]:
     behind = set(draft.lagging([group for group in groups if group in draft.told]))
 
     def reason(group: str) -> Reason:

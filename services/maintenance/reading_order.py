@@ -15,7 +15,7 @@ from services.clustering.contiguous import document_windows
 from services.clustering.grouping import Frontier, Group
 from services.clustering.headings import section_windows
 from services.clustering.windows import windows
-from services.maintenance.draft import Draft
+from services.maintenance.draft import LevelDraft
 from services.maintenance.prices import Prices
 from services.maintenance.tree import by_group, homes, reading_ranks
 
@@ -27,11 +27,11 @@ class ReadingOrder:
     """`windows` of typical length that are this long at most; `founded` cuts nodes in reading order as the grouper
     does; `label` tells where a node stands, outermost first, its document above all."""
 
-    longest: Callable[[Draft], int]
-    founded: Callable[[Draft, IntArray], Iterator[IntArray]]
-    label: Callable[[Draft, int], tuple[str, ...]]
+    longest: Callable[[LevelDraft], int]
+    founded: Callable[[LevelDraft, IntArray], Iterator[IntArray]]
+    label: Callable[[LevelDraft, int], tuple[str, ...]]
 
-    def place(self, draft: Draft, items: Sequence[int], prices: Prices) -> None:
+    def place(self, draft: LevelDraft, items: Sequence[int], prices: Prices) -> None:
         """New nodes join a neighbour of their document; those of a new document are grouped as the grouper does.
 
         A stretch as long as a whole window becomes groups of its own, wherever it stands.
@@ -41,7 +41,7 @@ class ReadingOrder:
             documents = [draft.below.nodes.order[i][0] for i in along[stretch]]
             self._place_stretch(draft, along, stretch, documents)
 
-    def _place_stretch(self, draft: Draft, along: IntArray, stretch: slice, documents: list[str]) -> None:
+    def _place_stretch(self, draft: LevelDraft, along: IntArray, stretch: slice, documents: list[str]) -> None:
         """A stretch of new nodes between two that are placed: its ends may go on with their documents."""
         nodes = along[stretch]
         before, after = _placed(along, stretch.start - 1), _placed(along, stretch.stop)
@@ -57,12 +57,12 @@ class ReadingOrder:
         else:
             self._found(draft, nodes[first:last])
 
-    def _found(self, draft: Draft, nodes: IntArray) -> None:
+    def _found(self, draft: LevelDraft, nodes: IntArray) -> None:
         if len(nodes):
             for part in self.founded(draft, nodes):
                 draft.found(part.tolist())
 
-    def _join(self, draft: Draft, nodes: IntArray, neighbours: list[int]) -> None:
+    def _join(self, draft: LevelDraft, nodes: IntArray, neighbours: list[int]) -> None:
         """Nodes under the same headings stay together."""
         if len(nodes) >= max(2, self.longest(draft)):
             self._found(draft, nodes)
@@ -72,7 +72,7 @@ class ReadingOrder:
         for node, label in zip(nodes.tolist(), labels, strict=True):
             draft.join(node, group[label])
 
-    def _best(self, draft: Draft, label: tuple[str, ...], neighbours: Sequence[int]) -> int:
+    def _best(self, draft: LevelDraft, label: tuple[str, ...], neighbours: Sequence[int]) -> int:
         """The neighbour under the most headings in common; of two alike the one whose group is written anyway, then
         the one of the smaller group, then the one before."""
         return max(
@@ -85,18 +85,18 @@ class ReadingOrder:
             ),
         )
 
-    def regroup(self, draft: Draft) -> None:
+    def regroup(self, draft: LevelDraft) -> None:
         """Joins short neighbours that are written anyway, and cuts what has grown too long."""
         self._merge(draft)
         for group in draft.paid_groups():
             if len(draft.members[group]) > CROWDED * self.longest(draft):
                 _keep_first(draft, group, list(self._parts(draft, group)))
 
-    def _parts(self, draft: Draft, group: str) -> Iterator[IntArray]:
+    def _parts(self, draft: LevelDraft, group: str) -> Iterator[IntArray]:
         along = _along(draft, group)
         yield from windows(along, draft.below.cost, self.longest(draft), draft.budget)
 
-    def _merge(self, draft: Draft) -> None:
+    def _merge(self, draft: LevelDraft) -> None:
         longest = self.longest(draft)
         first = {g: min(draft.below.reading[i] for i in draft.members[g]) for g in draft.paid_groups()}
         chain = sorted(first, key=first.__getitem__)
@@ -107,7 +107,7 @@ class ReadingOrder:
             for item in draft.drop(goes):
                 draft.join(item, stays)
 
-    def _mergeable(self, draft: Draft, one: str, two: str, longest: int) -> bool:
+    def _mergeable(self, draft: LevelDraft, one: str, two: str, longest: int) -> bool:
         sizes = len(draft.members[one]), len(draft.members[two])
         ends = _along(draft, one)[-1], _along(draft, two)[0]
         return (
@@ -124,7 +124,7 @@ class ReadingOrder:
         spans = [int(np.ptp(ranks[members])) + 1 - len(members) for members in by_group(home, len(groups))]
         return np.asarray(np.array(spans)[home[asked]] > 0)
 
-    def cut(self, draft: Draft, group: str) -> list[IntArray]:
+    def cut(self, draft: LevelDraft, group: str) -> list[IntArray]:
         """The parts of a group that is over the token budget."""
         waiting, parts = [_along(draft, group)], []
         while waiting:
@@ -136,17 +136,17 @@ class ReadingOrder:
         return parts
 
 
-def _contiguous(draft: Draft, nodes: IntArray) -> Iterator[IntArray]:
+def _contiguous(draft: LevelDraft, nodes: IntArray) -> Iterator[IntArray]:
     documents = [draft.below.nodes.order[i][0] for i in nodes]
     return document_windows(nodes, documents, draft.below.cost, draft.shape.grouping)
 
 
-def _sections(draft: Draft, nodes: IntArray) -> Iterator[IntArray]:
+def _sections(draft: LevelDraft, nodes: IntArray) -> Iterator[IntArray]:
     labels = [_section(draft, i) for i in range(len(draft.below))]
     return section_windows(nodes, labels, draft.below.cost, draft.shape.grouping)
 
 
-def _section(draft: Draft, node: int) -> tuple[str, ...]:
+def _section(draft: LevelDraft, node: int) -> tuple[str, ...]:
     return (draft.below.nodes.order[node][0], *draft.below.nodes.paths[node])
 
 
@@ -158,7 +158,7 @@ by_document = ReadingOrder(
 by_section = ReadingOrder(longest=lambda draft: 2 * draft.shape.grouping.window, founded=_sections, label=_section)
 
 
-def _stretches(draft: Draft, along: IntArray) -> list[slice]:
+def _stretches(draft: LevelDraft, along: IntArray) -> list[slice]:
     """Runs of nodes without a group, in reading order."""
     lacking = np.array([int(i) not in draft.home for i in along])
     edges = np.flatnonzero(np.diff(np.r_[False, lacking, False]))
@@ -170,11 +170,11 @@ def _placed(along: IntArray, place: int) -> list[int]:
     return [int(along[place])] if 0 <= place < len(along) else []
 
 
-def _documents(draft: Draft, nodes: Sequence[int]) -> list[str]:
+def _documents(draft: LevelDraft, nodes: Sequence[int]) -> list[str]:
     return [_document(draft, node) for node in nodes]
 
 
-def _document(draft: Draft, node: int) -> str:
+def _document(draft: LevelDraft, node: int) -> str:
     return draft.below.nodes.order[node][0]
 
 
@@ -186,11 +186,11 @@ def _in_common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _along(draft: Draft, group: str) -> IntArray:
+def _along(draft: LevelDraft, group: str) -> IntArray:
     items = np.array(sorted(draft.members[group]), np.int64)
     return items[np.argsort(draft.below.reading[items])]
 
 
-def _keep_first(draft: Draft, group: str, parts: list[IntArray]) -> None:
+def _keep_first(draft: LevelDraft, group: str, parts: list[IntArray]) -> None:
     for part in parts[1:]:
         draft.part(group, part.tolist())

@@ -9,7 +9,7 @@ import pytest
 
 from fake_provider import RunningFakeProvider, create_fake_provider
 from fake_provider.calls import fingerprint
-from fake_provider.limits import Limits, RateLimiter
+from fake_provider.limits import KeyLimits, RateLimiter
 from fake_provider.refusals import Refusal
 from tests.fake_provider.asking import PASSAGES, Asked, chat_body, summary_body
 
@@ -41,7 +41,7 @@ def test_a_question_paid_for_twice_is_counted_whatever_marks_it_has(provider: Ru
 
 
 def test_a_window_slides() -> None:
-    limiter, limits = RateLimiter(), Limits(rpm=2, tpm=100)
+    limiter, limits = RateLimiter(), KeyLimits(rpm=2, tpm=100)
     limiter.admit("key", limits, 10, now=0)
     limiter.admit("key", limits, 10, now=30)
     with pytest.raises(Refusal) as caught:
@@ -51,12 +51,12 @@ def test_a_window_slides() -> None:
     limiter.admit("other key", limits, 10, now=40)
     limiter.admit("key", limits, 80, now=60)
     with pytest.raises(Refusal) as caught:
-        limiter.admit("key", Limits(tpm=100), 11, now=61)
+        limiter.admit("key", KeyLimits(tpm=100), 11, now=61)
     assert caught.value.headers["Retry-After"] == "29"
 
 
 def test_written_tokens_count_and_a_call_that_can_never_fit_is_given_no_time() -> None:
-    limiter, limits = RateLimiter(), Limits(tpm=100)
+    limiter, limits = RateLimiter(), KeyLimits(tpm=100)
     limiter.admit("key", limits, 50, now=0)
     limiter.release("key", 50, now=1)
     with pytest.raises(Refusal) as caught:
@@ -68,7 +68,7 @@ def test_written_tokens_count_and_a_call_that_can_never_fit_is_given_no_time() -
 
 
 def test_only_so_many_calls_at_a_time() -> None:
-    limiter, limits = RateLimiter(), Limits(concurrency=1)
+    limiter, limits = RateLimiter(), KeyLimits(concurrency=1)
     limiter.admit("key", limits, 1, now=0)
     with pytest.raises(Refusal):
         limiter.admit("key", limits, 1, now=100)

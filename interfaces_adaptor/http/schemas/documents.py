@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from interfaces_adaptor.http.schemas.envelope import Hex
-from interfaces_adaptor.http.schemas.trees import LiveTree
+from interfaces_adaptor.http.schemas.trees import LiveTreeOut
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntry
 from interfaces_adaptor.repositories.document_entries import DocumentEntry
 from services.domain import DocumentVersion
@@ -108,7 +108,7 @@ class DatasetOut(BaseModel):
     dimensions: int
     vector_index: str
     settings: dict[str, Any]
-    live_tree: LiveTree | None
+    live_tree: LiveTreeOut | None
     tree_status: Literal["none", "building", "live", "behind"] = Field(
         description="`behind`: documents changed since; the tree that is live answers meanwhile."
     )
@@ -138,7 +138,7 @@ class DatasetOut(BaseModel):
             dimensions=entry.space.dimensions,
             vector_index=entry.vector_index,
             settings=dict(entry.settings),
-            live_tree=LiveTree.of(entry.live_tree) if entry.live_tree else None,
+            live_tree=LiveTreeOut.of(entry.live_tree) if entry.live_tree else None,
             tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
             generation=stats.get("generation"),
             regret=stats.get("regret"),

@@ -43,7 +43,7 @@ class ChunkOut(BaseModel):
         )
 
 
-class LiveTree(BaseModel):
+class LiveTreeOut(BaseModel):
     tree_id: str
     root_id: Hex | None
     doc_id: str | None
@@ -53,7 +53,7 @@ class LiveTree(BaseModel):
     published_at: datetime | None
 
     @classmethod
-    def of(cls, tree: Tree) -> LiveTree:
+    def of(cls, tree: Tree) -> LiveTreeOut:
         return cls(
             tree_id=tree_name(tree.tree_id),
             root_id=tree.root_id,
@@ -161,7 +161,7 @@ class TreeLevelOut(BaseModel):
     stats: dict[str, Any]
 
 
-class TreePage(LiveTree):
+class TreePage(LiveTreeOut):
     """The live tree: its levels from the root down, and one page of its nodes in that order."""
 
     dataset_id: str

@@ -8,9 +8,9 @@ from zlib import crc32
 
 import numpy as np
 
-from bench.synchronous_tree import Maintained, Rows, clustered, frontier, maintained
 from services.clustering import Frontier, GroupingParams
 from services.maintenance import LiveTree, MaintenanceParams, Shape
+from tests.unit.maintenance.synchronous_tree import Maintained, Rows, clustered, frontier, maintained
 
 DIMENSIONS = 16
 Passage = tuple[str, int]  # its document, its number there

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.synchronous_tree import Rows, frontier
-from bench.synthetic import Planted
 from services.clustering import Frontier
+from tests.synthetic_vectors import Planted
+from tests.unit.maintenance.synchronous_tree import Rows, frontier
 
 
 def passages(corpus: Planted, rows: Rows | None = None, some: Sequence[int] | None = None, each: int = 10) -> Frontier:

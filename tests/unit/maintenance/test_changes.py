@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.synchronous_tree import drifting_means, frontier
 from services.clustering import Frontier, InvalidGrouping, InvalidVector
 from services.maintenance import (
     LiveTree,
@@ -19,6 +18,7 @@ from services.maintenance import (
     violations,
 )
 from tests.unit.maintenance.corpus import Living, Passage, document, leaves, shape
+from tests.unit.maintenance.synchronous_tree import drifting_means, frontier
 
 
 def passages(documents: int, each: int) -> list[Passage]:

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from bench.synchronous_tree import clustered, frontier, maintained
-from bench.synthetic import planted
 from services.clustering import Frontier
 from services.maintenance import LiveTree, MaintenanceParams, Shape, begin, plan_level, violations
+from tests.synthetic_vectors import planted
+from tests.unit.maintenance.synchronous_tree import clustered, frontier, maintained
 from tests.unit.maintenance.synthetic import passages
 
 SHAPE, PARAMS = Shape(), MaintenanceParams()

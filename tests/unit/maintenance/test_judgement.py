@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.synchronous_tree import clustered
-from bench.synthetic import planted
 from services.clustering import Frontier, Group
 from services.maintenance import LiveTree, MaintenanceParams, TreeLevel, clustering_due, regret, violations
+from tests.synthetic_vectors import planted
 from tests.unit.maintenance.corpus import document, leaves, shape
+from tests.unit.maintenance.synchronous_tree import clustered
 from tests.unit.maintenance.synthetic import passages
 
 

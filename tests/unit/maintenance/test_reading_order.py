@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bench.synchronous_tree import frontier
 from services.clustering import Frontier, GroupingParams
 from services.maintenance import MaintenanceParams, Shape
 from tests.unit.maintenance.corpus import Living, Passage, document, leaves
+from tests.unit.maintenance.synchronous_tree import frontier
 
 Node = tuple[str, int, str]  # document, place, section
 
