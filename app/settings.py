@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from croniter import croniter
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -164,6 +174,13 @@ class ProviderSettings(SettingsGroup):
     paid_results_bytes: int = Field(5 * 1024 * MIB, ge=MIB)
     # Workers remove what is over so often.
     paid_results_purge_cron: str = "7 * * * *"
+
+    @field_validator("paid_results_purge_cron")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not croniter.is_valid(value):
+            raise ValueError("has to be a cron expression, such as '7 * * * *'")
+        return value
 
     @property
     def keys(self) -> dict[str, str]:

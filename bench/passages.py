@@ -1,4 +1,4 @@
-"""Markdown whose chunks are the leaves of `tests.synthetic_vectors`: made-up words, drawn by topic; as many as wanted."""
+"""Markdown whose chunks are the leaves of `tests.synthetic_vectors`: words drawn by topic, as many as wanted."""
 
 from __future__ import annotations
 

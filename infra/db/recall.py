@@ -53,10 +53,10 @@ class Space:
 
     @property
     def bound(self) -> dict[str, Any]:
-        return {"tenant": self.tenant_id, "dataset": self.dataset_id, "model": self.model}
+        return {"tenant": self.tenant_id, "dataset": self.dataset_id, "model": self.model, "dim": self.dim}
 
 
-HERE = "tenant_id = :tenant and dataset_id = :dataset and model = :model"
+HERE = "tenant_id = :tenant and dataset_id = :dataset and model = :model and dim = :dim"
 
 
 async def measure_recall(engine: AsyncEngine) -> list[Recall]:

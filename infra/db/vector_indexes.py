@@ -12,10 +12,11 @@ import hashlib
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from infra.db.schema import datasets
 from services.domain import Dataset, EmbeddingSpace, TenantId
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class VectorIndexes:
 
     async def _make(self, connection: AsyncConnection, name: str, tenant: TenantId, dataset: Dataset) -> None:
         state = await self._state(connection, name)
-        if state:
+        if state or not await self._still_wanted(connection, tenant, dataset):
             return
         if state is False:
             # What an interrupted build left: it is kept up to date and never read.
@@ -91,12 +92,24 @@ class VectorIndexes:
         await connection.execute(text(self._create(name, tenant, dataset)))
         logger.info("vector index is ready", extra={"dataset_id": dataset.dataset_id})
 
+    async def _still_wanted(self, connection: AsyncConnection, tenant: TenantId, dataset: Dataset) -> bool:
+        """Whether the dataset is there as it was: it may have been deleted or moved while others had their turn."""
+        row = (
+            await connection.execute(
+                select(datasets).where(datasets.c.tenant_id == tenant, datasets.c.dataset_id == dataset.dataset_id)
+            )
+        ).one_or_none()
+        if row is None:
+            return False
+        space = EmbeddingSpace(row.embed_provider, row.embed_model, row.embed_dim)
+        return (space, row.vector_index) == (dataset.space, dataset.vector_index)
+
     def _create(self, name: str, tenant: TenantId, dataset: Dataset) -> str:
         return f"""
             create index concurrently {name} on embeddings
             using hnsw ((v::halfvec({dataset.space.dimensions})) {OPERATOR_CLASSES[dataset.vector_index]})
             where tenant_id = {literal(tenant)} and dataset_id = {literal(dataset.dataset_id)}
-                and model = {literal(dataset.space.name)}
+                and model = {literal(dataset.space.name)} and dim = {dataset.space.dimensions}
         """
 
     async def drop_orphans(self) -> int:
@@ -118,10 +131,11 @@ class VectorIndexes:
         there = await connection.scalars(
             text("select indexname from pg_indexes where tablename = 'embeddings' and indexname like 'hnsw\\_%'")
         )
-        datasets = await connection.execute(
-            text("select tenant_id, dataset_id, embed_provider, embed_model, embed_dim, vector_index from datasets")
+        of = datasets.c
+        rows = await connection.execute(
+            select(of.tenant_id, of.dataset_id, of.embed_provider, of.embed_model, of.embed_dim, of.vector_index)
         )
-        wanted = {index_name(row[0], row[1], EmbeddingSpace(*row[2:5]), row[5]) for row in datasets}
+        wanted = {index_name(row[0], row[1], EmbeddingSpace(*row[2:5]), row[5]) for row in rows}
         return sorted(set(there) - wanted)
 
 

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 RETRY_PAUSE_S = 5.0
 # Periodic work takes milliseconds, and the next place that is free: before a job that waits, after the builds that run.
 FIRST = 100
+# A tick that passed while no worker ran is made up for so long: an hourly one by any worker that is on.
+CAUGHT_UP_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class PeriodicTask:
 def job_queue(database_url: str) -> App:
     """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
     connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
-    return App(connector=connector)
+    return App(connector=connector, periodic_defaults={"max_delay": CAUGHT_UP_S})
 
 
 def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequence[PeriodicTask] = ()) -> None:
@@ -82,7 +84,8 @@ def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequenc
 
 
 def _register_periodic(app: App, task: PeriodicTask) -> None:
-    @app.periodic(cron=task.cron)
+    # Of the ticks that a machine slept through, one waits at most.
+    @app.periodic(cron=task.cron, queueing_lock=task.name)
     @app.task(name=task.name, queue=QUEUE, priority=FIRST)
     async def run(timestamp: int) -> None:
         done = await task.do()

@@ -276,7 +276,7 @@ class Jobs(UnitOfWork):
         if row is None:
             return
         # Tells the worker at once; should it not hear, its next write finds that its lease is gone.
-        await self.execute("select procrastinate_cancel_job_v1(:queued, true, false)", queued=row["queue_job_id"])
+        await self.execute("select procrastinate_cancel_job_v1(:queued, true, true)", queued=row["queue_job_id"])
         await self._end_with(job_id, row, "cancelled", cancelled)
 
     async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:

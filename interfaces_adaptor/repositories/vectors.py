@@ -9,11 +9,11 @@ import numpy as np
 from sqlalchemy import ColumnElement, LargeBinary, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from infra.db.schema import embeddings
+from infra.db.schema import chunks, embeddings
 from infra.uow.unit_of_work import UnitOfWork, any_of
 from services.arrays import FloatArray
 from services.domain import EmbeddingSpace
-from services.errors import VectorStoreError
+from services.errors import ConcurrentChange, VectorStoreError
 from services.ingest.documents import NewVector
 from utils.batching import batches
 from utils.hashing import stable_uuid
@@ -110,8 +110,17 @@ class Vectors(UnitOfWork):
             by_owner = {row["owner_id"]: row["v"].to_numpy() for row in rows}
             missing = [chunk_id for chunk_id in block if chunk_id not in by_owner]
             if missing:
-                raise VectorStoreError("Chunks have lost their vectors.", missing=len(missing))
+                await self._refuse_missing(missing)
             yield np.stack([by_owner[chunk_id] for chunk_id in block])
+
+    async def _refuse_missing(self, chunk_ids: Sequence[UUID]) -> None:
+        """Raises ConcurrentChange for chunks that were erased meanwhile, VectorStoreError for those that are there."""
+        there = await self.all(
+            select(chunks.c.chunk_id).where(self.own(chunks), chunks.c.chunk_id == any_of(chunk_ids))
+        )
+        if len(there) < len(chunk_ids):
+            raise ConcurrentChange("Documents were erased meanwhile.")
+        raise VectorStoreError("Chunks have lost their vectors.", missing=len(chunk_ids))
 
     async def vectors_of_nodes(self, tree_id: UUID, space: EmbeddingSpace) -> dict[UUID, FloatArray]:
         of = embeddings.c

@@ -17,7 +17,7 @@ import numpy as np
 from services.arrays import FloatArray
 from services.cost.usage import Usage
 from services.domain import EmbeddingSpace
-from services.errors import RaptorError
+from services.errors import ConcurrentChange, RaptorError
 from services.ingest.documents import NewVector
 from services.models.summary import Summary, SummaryRequest
 from services.storage import OpenStorage, UnitOfWork
@@ -91,10 +91,13 @@ class LevelWriter:
     async def _feed(self, positions: Sequence[int]) -> None:
         tokens = self._below.frontier.tokens
         longest_first = sorted(positions, key=lambda position: (-int(tokens[self._members[position]].sum()), position))
-        for batch in batches(longest_first, LOAD_BATCH):
-            requests = await self._requests([self._members[position] for position in batch])
-            for position, request in zip(batch, requests, strict=True):
-                await self._lanes.waiting.put((position, request))
+        try:
+            for batch in batches(longest_first, LOAD_BATCH):
+                requests = await self._requests([self._members[position] for position in batch])
+                for position, request in zip(batch, requests, strict=True):
+                    await self._lanes.waiting.put((position, request))
+        except RaptorError as error:
+            self._lanes.fail(error)
         for _ in range(self._growth.summarizer.concurrency):
             await self._lanes.waiting.put(None)
 
@@ -116,6 +119,8 @@ class LevelWriter:
             return {row: below.text.summaries[row].text for row in rows}
         async with self._open(self._growth.run.tenant) as work:
             stored = await work.leaf_texts([below.node_ids[row] for row in rows])
+        if len(stored) < len(rows):
+            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
         return {row: stored[below.node_ids[row]] for row in rows}
 
     async def _summarize(self) -> None:

@@ -122,6 +122,32 @@ async def test_a_deleted_dataset_takes_its_vector_index_along_and_can_be_made_an
     assert len(await vector_indexes(container)) == 1
 
 
+async def test_a_dataset_made_anew_in_another_space_does_not_wait_for_its_old_index_to_go(
+    container: Container, api: ApiClient
+) -> None:
+    indexes = VectorIndexes(container.engine, from_vectors=20)
+    await indexes.keep(DEFAULT_TENANT, await filled(container, "ds", SPACE))
+    assert (await api.delete("/v1/datasets/ds")).status_code == 200
+    before = await vector_indexes(container)
+
+    await indexes.keep(DEFAULT_TENANT, await filled(container, "ds", EmbeddingSpace(SPACE.provider, SPACE.model, 512)))
+
+    assert len(before) == 1
+    assert await indexes.drop_orphans() == 1
+    assert len(await vector_indexes(container) - before) == 1
+
+
+async def test_no_index_is_made_for_a_dataset_that_was_deleted_while_it_waited(container: Container) -> None:
+    indexes = VectorIndexes(container.engine, from_vectors=20)
+    dataset = await filled(container, "ds", SPACE)
+    async with container.engine.begin() as connection:
+        await connection.execute(text("delete from datasets where dataset_id = 'ds'"))
+
+    await indexes.keep(DEFAULT_TENANT, dataset)
+
+    assert await vector_indexes(container) == set()
+
+
 async def test_an_index_of_a_space_that_is_no_longer_used_is_dropped_and_others_stay(container: Container) -> None:
     indexes = VectorIndexes(container.engine, from_vectors=20)
     for name in ("first", "second"):

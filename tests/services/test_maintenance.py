@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -12,6 +14,8 @@ from app.container import Container, open_container
 from app.settings import Settings
 from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
+from infra.db.engine import libpq_url
+from interfaces_adaptor.repositories import Storage
 from tests.client import ApiClient
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS
@@ -175,3 +179,53 @@ async def test_a_tree_whose_every_document_is_replaced_is_clustered_anew(notes: 
     await notes.ingest(note(77), name="other.md", chunk_size="200")
     assert "Mark77x" in await texts(paid)
     await lawful(paid)
+
+
+@pytest.mark.parametrize("moment", ["vectors_of_chunks", "leaf_texts"])
+async def test_a_build_goes_on_without_what_is_erased_under_it(
+    settings: Settings, database_url: str, pool: ProcessPool, provider: RunningFakeProvider, moment: str
+) -> None:
+    """`moment`: what the build reads just after the document was erased that it counts on."""
+    costly = paying(settings, provider)
+    async with open_container(costly, database_url) as container, api_client(container) as api:
+        sent = [await api.submit(note(number), name=f"{number}.md", chunk_size="200") for number in range(8)]
+        lost = sent[3]["doc_id"]
+        erasing = erasing_before(moment, container, lost)
+        async with running_worker(costly, database_url, pool, storage_class=erasing):
+            ended = [await api.finished(one["job_id"]) for one in sent if one is not sent[3]]
+            await until_nothing_runs(api)
+    assert erasing.erased == 1
+    assert {job["status"] for job in ended} == {"succeeded"}
+    async with open_container(costly, database_url) as container, api_client(container) as api:
+        assert [job["error"] for job in await jobs_of(api) if job["job_type"] == "build" and job["error"]] == []
+        assert "Mark3x" not in await texts(container)
+        await lawful(container)
+
+
+def erasing_before(moment: str, container: Container, doc_id: str) -> Any:
+    class Erasing(Storage):
+        erased = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if name != moment or Erasing.erased:
+                return found
+            Erasing.erased = 1
+            # By hand and at once: what is asked for here is read in the next moment.
+            with psycopg.connect(libpq_url(str(container.engine.url.render_as_string(hide_password=False)))) as other:
+                other.execute(
+                    "delete from embeddings e using chunks c where c.chunk_id = e.owner_id and c.doc_id = %s", [doc_id]
+                )
+                other.execute("delete from documents where doc_id = %s", [doc_id])
+            return found
+
+    return Erasing
+
+
+async def until_nothing_runs(api: ApiClient) -> None:
+    while [job for job in await jobs_of(api) if job["status"] in ("queued", "running")]:
+        await asyncio.sleep(0.05)
+
+
+async def jobs_of(api: ApiClient) -> list[dict[str, Any]]:
+    return list((await api.data("/v1/jobs", dataset_id="ds", limit=500))["items"])

@@ -41,6 +41,7 @@ def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> N
         ("RAPTOR_MAX_CALLS", "0"),
         ("RAPTOR_MAX_UPLOAD_BYTES", "many"),
         ("RAPTOR_REFINE", "sometimes"),
+        ("RAPTOR_PAID_RESULTS_PURGE_CRON", "hourly, please"),
         ("RAPTOR_PROVIDER_LIMITS", '{"voyage": {"rpm": 0}}'),
         ("RAPTOR_MODELS_FILE", "missing.toml"),
         ("RAPTOR_PROVIDER_BASE_URLS", '{"mine": "http://10.0.0.1/v1"}'),

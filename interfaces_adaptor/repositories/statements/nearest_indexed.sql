@@ -21,7 +21,7 @@ found as (
     select e.owner_id, e.level,
         e.v::halfvec({dimensions}) {operator} cast(cast(:query as vector) as halfvec({dimensions})) as distance
     from embeddings e
-    where e.tenant_id = :tenant and e.dataset_id = :dataset and e.model = :model
+    where e.tenant_id = :tenant and e.dataset_id = :dataset and e.model = :model and e.dim = {dimensions}
         and (cast(:levels as int[]) is null or e.level = any(:levels))
         and (
             :passages and e.owner_type = 'chunk' and (e.generation_id in (select version_id from allowed)) is true
