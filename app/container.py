@@ -47,7 +47,7 @@ from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
-from services.tree.build import Debounce, TreeBuilder
+from services.tree.build import TreeBuilder
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
@@ -124,10 +124,10 @@ async def open_worker(
         async with nullcontext(pool) if pool else warm_pool(settings) as compute, http_client() as http:
             models = open_models(settings, engine, http, compute)
             indexer = DocumentIndexer(storage, models, compute, secrets)
-            debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
             grower = TreeGrower(storage, compute)
             maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
-            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower, maintainer, compute)
+            longest_wait_s = settings.tree.debounce_max_seconds
+            builder = TreeBuilder(storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute)
             mender = TreeMender(storage, settings.tree_params, models, grower, compute)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(

@@ -54,7 +54,9 @@ class Indexed(BaseModel):
 class Ingested(BaseModel):
     doc_id: str
     dataset_id: str
-    status: Literal["embedded", "unchanged", "skipped", "queued"]
+    status: Literal["embedded", "unchanged", "skipped", "queued", "superseded"] = Field(
+        description="`superseded`: a newer version of the document came before this one was embedded."
+    )
     chunks: int
     indexed: Indexed
     tree_id: str | None
@@ -70,7 +72,7 @@ class Ingested(BaseModel):
         return cls(
             doc_id=accepted.doc_id,
             dataset_id=accepted.dataset_id,
-            status="embedded" if job is not None else accepted.status,
+            status=accepted.status if job is None else "superseded" if "superseded_by" in result else "embedded",
             chunks=result.get("chunks", accepted.chunks),
             indexed=Indexed(upserted=result.get("upserted", 0)),
             tree_id=result.get("tree_id", accepted.tree_id),
