@@ -55,6 +55,8 @@ class HttpSettings(SettingsGroup):
     )
     # How long an ingest without `Prefer` waits for its job before it answers 202.
     ingest_wait_seconds: float = Field(3600.0, gt=0)
+    # How long an upload of many documents may stay open.
+    upload_hours: float = Field(24.0, gt=0, le=24 * 365)
     allowed_hosts: tuple[str, ...] = ()
 
 

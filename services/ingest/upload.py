@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from services.domain import (
     UpsertMode,
     VectorIndex,
 )
-from services.errors import MissingProviderKey, RefinementNeedsModel, UnknownModel, UnsupportedFileType
+from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel, UnsupportedFileType
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
 from services.ingest.reader import Reader, SourceText
 from services.jobs.job import NewJob
@@ -29,7 +30,8 @@ from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.tree.nodes import tree_name
+from services.tree.nodes import Tree, tree_name
+from services.tree.writer import writer_of
 
 
 class UploadStorage(UnitOfWork, Protocol):
@@ -42,6 +44,8 @@ class UploadStorage(UnitOfWork, Protocol):
     async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
         """Changes what was asked for by name and leaves the rest."""
         ...
+
+    async def live_tree(self, dataset_id: str) -> Tree | None: ...
 
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None: ...
 
@@ -176,13 +180,30 @@ class DocumentIngestor:
     async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey,
         RefinementNeedsModel."""
-        read = self.read(upload)
+        accepted, _ = await self.ingest_all(tenant, [upload])
+        return accepted[0]
+
+    async def ingest_all(self, tenant: TenantId, uploads: Sequence[Upload]) -> tuple[list[Accepted], UUID | None]:
+        """Documents of one request, all of them or none, and the job for what is new in them. Raises what `ingest`
+        does; `details.position` says which document it is about."""
+        read = await asyncio.to_thread(self._read_all, uploads)
         async with self._open(tenant) as work:
-            admission = await self.open(work, upload)
-            await self.admit(work, admission, [read])
-            await self.start(work, admission, upload)
+            admission = await self.open(work, uploads[0])
+            await self.admit(work, admission, read)
+            job_id = await self.start(work, admission, uploads[0])
             await work.commit()
-        return admission.accepted[0]
+        return admission.accepted, job_id
+
+    def _read_all(self, uploads: Sequence[Upload]) -> list[ReadUpload]:
+        read = []
+        for position, upload in enumerate(uploads):
+            try:
+                read.append(self.read(upload))
+            except RaptorError as error:
+                if len(uploads) > 1:
+                    error.details |= {"position": position}
+                raise
+        return read
 
     def read(self, upload: Upload) -> ReadUpload:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument."""
@@ -283,7 +304,8 @@ class DocumentIngestor:
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, context)
         if upload.build_tree:
-            self._models.check(self._chat(upload, dataset), context)
+            live = await work.live_tree(dataset.dataset_id)
+            self._models.check(writer_of(self._models, self._chat(upload, dataset), live, context), context)
         return dataset
 
     @staticmethod

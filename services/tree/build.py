@@ -25,13 +25,13 @@ from services.jobs.payer import SERVICE
 from services.jobs.run import JobRun
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.text.extractive import NAME as EXTRACTIVE
 from services.tree.cluster import Clustering
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
 from services.tree.maintain import TreeMaintainer, clustering_stats
 from services.tree.nodes import Leaf, Tree, tree_name
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 from utils.concurrency import both
 from utils.hashing import digest_of
 
@@ -137,7 +137,8 @@ class TreeBuilder:
             leaves, versions = await work.leaves_to_build(dataset.dataset_id, payer)
             live = await work.live_tree(dataset.dataset_id)
         wanted = self._params.changed(dataset.settings)
-        params = replace(wanted, summary_llm=self._writer(wanted, live, run))
+        writer = writer_of(self._models, wanted.summary_llm, live if payer is not None else None, run.context)
+        params = replace(wanted, summary_llm=writer)
         fingerprint = fingerprint_of(dataset, params, leaves)
         anew = bool(run.job.params.get("full"))
         if not leaves or (live is not None and live.fingerprint == fingerprint and not anew):
@@ -177,14 +178,6 @@ class TreeBuilder:
         if maintenance is not None and maintenance.clustering_due:
             await self._cluster_anew(run, params)
         await self._remove_old_trees(run, dataset)
-
-    def _writer(self, wanted: TreeParams, live: Tree | None, run: JobRun) -> str:
-        """Who writes the summaries. Without a key, `auto` stands for the built-in summariser: it does not go on with a
-        tree that a chat model wrote, so that the name of that model stays, whose key is then missed."""
-        chosen = self._models.chosen_chat(wanted.summary_llm, run.context)
-        if chosen == EXTRACTIVE != wanted.summary_llm and live is not None and not run.job.params.get("whole"):
-            return str(live.params["summary_llm"])
-        return chosen
 
     async def _cluster_anew(self, run: JobRun, params: TreeParams) -> None:
         """Nobody's upload pays for that: it is done in the background where the service's own keys allow it."""

@@ -9,7 +9,7 @@ import pytest
 
 from app.settings import Settings
 from services.domain import Dataset, EmbeddingSpace
-from services.tree.build import TreeBuilder, pause_of
+from services.tree.build import pause_of
 from tests.client import ApiClient
 from tests.factories import TOPICS, handbook, page
 
@@ -69,7 +69,9 @@ async def test_uploads_during_a_build_lead_to_exactly_one_more(api: ApiClient) -
 @pytest.mark.usefixtures("running")
 async def test_readers_keep_the_last_complete_tree_while_the_next_is_built(api: ApiClient) -> None:
     old = await api.ingest(handbook(20), name="book.md")
-    of_old = {node["node_id"] for node in (await api.data("/v1/datasets/ds/tree", limit=500))["items"] if node["level"] > 0}
+    of_old = {
+        node["node_id"] for node in (await api.data("/v1/datasets/ds/tree", limit=500))["items"] if node["level"] > 0
+    }
     sent = await api.submit(handbook(40), name="more.md")
     seen = set()
     while (await api.job(sent["job_id"]))["status"] not in ("succeeded", "failed"):
@@ -87,10 +89,7 @@ async def test_readers_keep_the_last_complete_tree_while_the_next_is_built(api: 
 async def test_the_passages_of_a_new_document_are_read_before_the_tree_holds_them(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_build(*_: object) -> float:
-        return 3600.0
-
-    monkeypatch.setattr(TreeBuilder, "delay", no_build)
+    monkeypatch.setattr("services.tree.build.pause_of", lambda *_: 3600.0)
     sent = await api.submit(handbook(3), name="first.md")
     job = await api.stage(sent["job_id"], "waiting_for_tree")
     assert job["status"] == "running"
@@ -108,10 +107,7 @@ async def test_a_changed_document_is_read_as_it_was_until_the_tree_holds_the_cha
 ) -> None:
     old = await api.ingest("# Bees\n\nThe queen is called Wilhelmina.\n", doc_id="bees")
 
-    async def no_build(*_: object) -> float:
-        return 3600.0
-
-    monkeypatch.setattr(TreeBuilder, "delay", no_build)
+    monkeypatch.setattr("services.tree.build.pause_of", lambda *_: 3600.0)
     sent = await api.submit("# Bees\n\nThe queen is called Ottoline.\n", doc_id="bees")
     await api.stage(sent["job_id"], "waiting_for_tree")
     found = await api.retrieve("Who is the queen?", mode="collapsed")
