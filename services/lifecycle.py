@@ -34,8 +34,19 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """Raises DatasetNotFound."""
         ...
 
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """Until the unit of work ends nobody else changes its documents or trees, or keeps what was written from them.
+        Raises DatasetNotFound."""
+        ...
+
+    async def open_uploads(self, dataset_id: str, doc_id: str) -> list[UUID]: ...
+
     async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
         """Raises DocumentNotFound."""
+        ...
+
+    async def undelete_document(self, dataset_id: str, doc_id: str) -> bool | None:
+        """Whether its newest version is one for the tree; None where it was not deleted. Raises DocumentNotFound."""
         ...
 
     async def want_tree(self, dataset_id: str) -> int:
@@ -90,16 +101,37 @@ class Lifecycle:
 
     async def delete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, *, hard: bool) -> UUID | None:
         """Gone from retrieval when this returns, with every summary that its text went into; the job that makes the
-        tree anew, or None where there is no tree. Hard: text, chunks, vectors and those summaries are erased."""
+        tree anew, or None where there is no tree. Hard: text, chunks, vectors, those summaries and what was paid for
+        them are erased, and uploads of the document that have not ended are cancelled."""
         async with self._open(tenant) as work:
-            dataset = await work.get_dataset(dataset_id)
+            await work.lock_dataset(dataset_id)
+            if hard:
+                for upload in await work.open_uploads(dataset_id, doc_id):
+                    await work.cancel_job(upload)
             await work.delete_document(dataset_id, doc_id, hard=hard)
-            job_id = None
-            if dataset.live_tree_id is not None:
-                await work.want_tree(dataset_id)
-                job_id = await work.request_build(dataset_id)
+            job_id = await self._refresh(work, dataset_id)
             await work.commit()
         return job_id
+
+    async def undelete_document(self, tenant: TenantId, dataset_id: str, doc_id: str) -> UUID | None:
+        """A document that was deleted and not erased is back, in retrieval at once as far as the live tree still holds
+        it; the job that puts it into the tree again, or None where there is nothing to do. One that is not deleted
+        stays as it is."""
+        async with self._open(tenant) as work:
+            await work.lock_dataset(dataset_id)
+            for_tree = await work.undelete_document(dataset_id, doc_id)
+            job_id = await self._refresh(work, dataset_id, anyhow=for_tree) if for_tree is not None else None
+            await work.commit()
+        return job_id
+
+    @staticmethod
+    async def _refresh(work: LifecycleStorage, dataset_id: str, *, anyhow: bool = False) -> UUID | None:
+        """A build, where there is a tree or one is on its way: that one has read the documents of before."""
+        dataset = await work.get_dataset(dataset_id)
+        if not anyhow and dataset.live_tree_id is None and await work.running_build(dataset_id) is None:
+            return None
+        await work.want_tree(dataset_id)
+        return await work.request_build(dataset_id)
 
     async def delete_dataset(self, tenant: TenantId, dataset_id: str) -> None:
         async with self._open(tenant) as work:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import RowMapping
 
 from constants.queue import DROP_VECTOR_INDEXES, QUEUE
 from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees
-from infra.uow.unit_of_work import UnitOfWork
+from interfaces_adaptor.repositories.erasure import Erasure
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
@@ -28,7 +28,7 @@ def dataset_from(row: RowMapping) -> Dataset:
     return Dataset(space=space_from(row), **{name: row[name] for name in DESCRIBED})
 
 
-class Datasets(UnitOfWork):
+class Datasets(Erasure):
     async def open_dataset(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
         made = insert(datasets).values(
             tenant_id=self.tenant,
@@ -76,6 +76,8 @@ class Datasets(UnitOfWork):
         return int(row["wanted_revision"])
 
     async def delete_dataset(self, dataset_id: str) -> None:
+        await self.lock_dataset(dataset_id)
+        await self.erase_results(dataset_id)
         await self.execute(
             """
             select procrastinate_cancel_job_v1(queue_job_id, true, true) from jobs
@@ -93,13 +95,7 @@ class Datasets(UnitOfWork):
             (chunks, chunks.c.dataset_id == dataset_id),
         ):
             await self.execute(delete(table).where(self.own(table), of_dataset))
-        gone = await self.first(
-            delete(datasets)
-            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
-            .returning(datasets.c.dataset_id)
-        )
-        if gone is None:
-            raise DatasetNotFound(dataset_id=dataset_id)
+        await self.execute(delete(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id))
         # An index cannot be dropped in a transaction without locking everybody out of the table.
         await self.execute(
             """

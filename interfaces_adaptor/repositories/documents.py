@@ -14,6 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import as_json
+from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams
 from services.errors import DocumentNotFound
@@ -83,7 +84,7 @@ def chunk_from(row: RowMapping) -> Chunk:
     )
 
 
-class Documents(Postings):
+class Documents(Postings, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -190,6 +191,7 @@ class Documents(Postings):
         return [chunk_from(row) for row in rows]
 
     async def add_chunks(self, version: VersionToIndex, found: Sequence[Chunk]) -> None:
+        await self.hold_dataset(version.dataset_id)
         columns = [
             *("chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char"),
             *("heading_path", "token_cnt", "hash", "meta"),
@@ -205,6 +207,7 @@ class Documents(Postings):
         await self.copy("chunks", columns, rows)
 
     async def mark_embedded(self, version_id: UUID, chunk_count: int) -> None:
+        await self.hold_dataset_of_version(version_id)
         embedded_at = func.coalesce(document_versions.c.embedded_at, func.now())
         await self.execute(
             update(document_versions)
@@ -322,7 +325,10 @@ class Documents(Postings):
         )
 
     async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
-        """Text, chunks and vectors of the document, the summaries made from it and their vectors."""
+        """Text, chunks and vectors of the document, the summaries made from it and their vectors, what was paid for
+        them."""
+        await self.erase_results(dataset_id, doc_id)
+        await self.abandon_builds(versions)
         written = """
             select distinct p.tree_id, p.node_id from chunks c
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id

@@ -129,7 +129,7 @@ class DocumentIndexer:
             await run.report("refine", 0.02 + 0.08 * done / planned, done=done, planned=planned)
 
         with run.timed("refine_s"):
-            refinement = await refine(model, draft, progress)
+            refinement = await refine(model, draft, version.version_id, progress)
         figures = {"windows": refinement.windows, "unusable": len(refinement.left)}
         logger.info("chunks refined", extra={"dropped": len(refinement.edits.dropped), **figures})
         return refinement
