@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from constants.models import ChatSpec, Price
 from infra.limiter import Call
 from infra.paid.calls import PaidCalls
+from infra.providers.failures import without_quotes
 from services.cost.budget import CallContext
 from services.cost.usage import Usage
 from services.errors import ProviderError
@@ -66,7 +67,7 @@ class PaidChat:
             await self._book(request, answer, key)
 
         expected = expected_of(self._spec.price, request)
-        return await self._calls.run("chat", self._spec, expected, self._errand, ask, book)
+        return await self._calls.run("chat", self._spec, expected, self._errand, (request.user,), ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
         await self._calls.results.put(
@@ -125,9 +126,9 @@ class PaidChat:
             streamed.owed = True
             try:
                 first = await anext(parts)
-            except ProviderError:
+            except ProviderError as error:
                 streamed.owed = False
-                raise
+                raise without_quotes(error, (request.user,)) from None
             return stack.pop_all(), call, first, parts
 
 

@@ -99,7 +99,8 @@ async def orphans(container: Container) -> int:
             await connection.scalar(
                 text(
                     "select count(*) from embeddings e"
-                    " where not exists (select from trees t where t.tree_id = e.generation_id)"
+                    " where not exists (select from trees t where t.tree_id = e.generation_id"
+                    " and (t.state <> 'superseded' or t.published_at is not null))"
                     " and not exists (select from document_versions v where v.version_id = e.generation_id)"
                 )
             )
@@ -253,14 +254,48 @@ async def test_a_build_whose_text_is_erased_meanwhile_begins_anew_without_it(
     assert await booked_chats(paid) == chats(provider)
 
 
+async def test_a_build_whose_only_text_is_erased_meanwhile_leaves_nothing(
+    paid: Container, api: ApiClient, database_url: str, log: Path, server_folder: Path, provider: RunningFakeProvider
+) -> None:
+    provider.faults(held_back("quillback", endpoint="chat") | {"from": 2})
+    await api.submit(SECRET, name="doors.md", doc_id="doors")
+    await struck(provider)
+
+    await erase(api, "doors")
+
+    await nothing_is_left(paid, database_url, log, server_folder)
+    await no_job_failed(paid)
+    assert await orphans(paid) == 0
+    assert (await api.get("/v1/datasets/ds/tree")).status_code == 404
+
+
 async def test_an_answer_of_before_is_not_kept_for_a_document_that_has_come_again_under_the_same_id(
     paid: Container, api: ApiClient, database_url: str, log: Path, server_folder: Path, provider: RunningFakeProvider
 ) -> None:
-    provider.faults(held_back("quillback", endpoint="chat"))
+    provider.faults(held_back("quillback", endpoint="chat") | {"from": 2})
     await api.submit(SECRET, name="doors.md", doc_id="doors")
     await struck(provider)
     await erase(api, "doors")
-    await api.ingest("# Doors\n\nThe shed is open. Its door is of pine.\n", name="doors.md", doc_id="doors")
+    again = "# Doors\n\nThe shed is open. Its door is of pine.\n"
+    await api.submit(again, name="doors.md", doc_id="doors", refine="off")
+    assert (await api.data("/v1/documents/doors"))["text"] == again
 
     await nothing_is_left(paid, database_url, log, server_folder)
-    assert "The shed is open." in (await api.data("/v1/documents/doors"))["text"]
+    assert await booked_chats(paid) == chats(provider)
+
+
+async def test_a_provider_that_repeats_what_it_was_sent_is_not_repeated_by_jobs_and_logs(
+    paid: Container, api: ApiClient, database_url: str, log: Path, server_folder: Path, provider: RunningFakeProvider
+) -> None:
+    refusal = {"kind": "status", "status": 422, "contains": "quillback", "count": None}
+    said = "This is not allowed: The Quillback vault opens  at zarvelminster, its door..."
+    provider.faults(refusal | {"endpoint": "contextualized", "message": said})
+    provider.faults(refusal | {"endpoint": "chat", "status": 500, "message": 'flagged: "zarvelminster"'})
+    sent = await api.submit(SECRET, name="doors.md", doc_id="doors")
+    error = (await api.finished(sent["job_id"]))["error"]
+    assert (error["code"], error["details"]["status"]) == ("provider_error", 422)
+    assert "left out" in error["details"]["provider_message"]
+
+    await erase(api, "doors")
+
+    await nothing_is_left(paid, database_url, log, server_folder)
