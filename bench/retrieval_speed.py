@@ -228,7 +228,7 @@ async def put(open_storage: OpenStorage[Storage], source: Source, number: int, v
             for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
         await work.add_vectors(DATASET, vectors.space, rows)
-        await work.mark_embedded([version])
+        await work.mark_embedded(DATASET, [version])
         await work.serve_versions([version])
         await work.commit()
     return texts

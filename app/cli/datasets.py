@@ -1,4 +1,4 @@
-"""Commands that fill a dataset and look into it: ingest, retrieve, tree, jobs, retry-nodes."""
+"""Commands that fill a dataset and look into it: ingest, retrieve, tree, jobs, retry-nodes, delete, undelete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ console = Console()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (ingest, retrieve, tree, jobs):
+    for command in (ingest, retrieve, tree, jobs, delete, undelete):
         app.command(rich_help_panel="Use a service")(command)
     app.command(rich_help_panel="Use a service", name="retry-nodes")(retry_nodes)
 
@@ -113,3 +113,28 @@ def retry_nodes(
         console.print(f"[bold red]{job['status']}[/]: {escape(str(error.get('message', '')))}", highlight=False)
         raise typer.Exit(1)
     console.print(f"{job['result']['mended']} rewritten, {job['result']['degraded']} still without their model.")
+
+
+def delete(
+    doc_id: Annotated[str, typer.Argument(help="The document.")],
+    dataset: DatasetId = "default",
+    hard: Annotated[bool, typer.Option(help="Erase the text and all that was written from it, for good.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Take a document out of retrieval, at once; with --hard there is no way back."""
+    with service_client(url, api_key) as client:
+        client.delete_document(doc_id, dataset, hard=hard)
+    console.print("Erased." if hard else "Deleted. `raptor undelete` brings it back.")
+
+
+def undelete(
+    doc_id: Annotated[str, typer.Argument(help="The document.")],
+    dataset: DatasetId = "default",
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Bring a document back that was deleted without --hard."""
+    with service_client(url, api_key) as client:
+        back = client.undelete_document(doc_id, dataset)["job_id"] is not None
+    console.print("It is back." if back else "It is not deleted.")

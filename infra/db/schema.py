@@ -558,6 +558,22 @@ model_calls = Table(
     ),
 )
 
+model_call_sources = Table(
+    "model_call_sources",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("key", LargeBinary, "the result's"),
+    required("dataset_id", Text, "the document's dataset"),
+    required("doc_id", Text, "the document"),
+    PrimaryKeyConstraint("tenant_id", "key", "dataset_id", "doc_id"),
+    owned_by("model_calls", "key"),
+    Index("ix_model_call_sources_document", "tenant_id", "dataset_id", "doc_id"),
+    comment=(
+        "The documents whose text a paid result was written from, of whichever upload or build asked for it: it is "
+        "erased with the first of them that is erased."
+    ),
+)
+
 usage_ledger = Table(
     "usage_ledger",
     metadata,

@@ -148,6 +148,15 @@ class ServiceClient:
     def document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
         return self._data("GET", f"/v1/documents/{doc_id}", params={"dataset_id": dataset_id})
 
+    def delete_document(self, doc_id: str, dataset_id: str, *, hard: bool = False) -> dict[str, Any]:
+        """Out of retrieval at once; `hard` erases the text and all that was written from it, for good."""
+        options = {"dataset_id": dataset_id, "hard": hard}
+        return self._data("DELETE", f"/v1/documents/{doc_id}", params=options)
+
+    def undelete_document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
+        """Brings back what was deleted and not erased."""
+        return self._data("POST", f"/v1/documents/{doc_id}/undelete", params={"dataset_id": dataset_id})
+
     def tree(self, dataset_id: str, *, limit: int = 100, **options: Any) -> dict[str, Any]:
         return self._data("GET", f"/v1/datasets/{dataset_id}/tree", params={"limit": limit, **options})
 

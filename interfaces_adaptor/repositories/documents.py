@@ -14,6 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import any_of, as_json
+from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.errors import DocumentNotFound
@@ -82,7 +83,7 @@ def chunk_from(row: RowMapping) -> Chunk:
     )
 
 
-class Documents(Postings):
+class Documents(Postings, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -256,6 +257,7 @@ class Documents(Postings):
         return [chunk_from(row) for row in rows]
 
     async def add_chunks(self, dataset_id: str, found: Sequence[Chunk]) -> None:
+        await self.hold_dataset(dataset_id)
         columns = [
             *("chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char"),
             *("heading_path", "token_cnt", "hash", "meta"),
@@ -270,7 +272,8 @@ class Documents(Postings):
         )
         await self.copy("chunks", columns, rows)
 
-    async def mark_embedded(self, version_ids: Sequence[UUID]) -> None:
+    async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None:
+        await self.hold_dataset(dataset_id)
         of = document_versions.c
         count = (
             select(func.count())
@@ -422,7 +425,10 @@ class Documents(Postings):
         )
 
     async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
-        """Text, chunks and vectors of the document, the summaries made from it and their vectors."""
+        """Text, chunks and vectors of the document, the summaries made from it and their vectors, what was paid for
+        them."""
+        await self.erase_results(dataset_id, doc_id)
+        await self.abandon_builds(versions)
         written = """
             select distinct p.tree_id, p.node_id from chunks c
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id

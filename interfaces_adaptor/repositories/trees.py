@@ -23,6 +23,7 @@ from infra.db.schema import (
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
+from services.errors import ConcurrentChange
 from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, WrittenNode
 
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
@@ -55,6 +56,7 @@ def tree_from(row: RowMapping) -> Tree:
 def leaf_from(row: RowMapping, identity: str) -> Leaf:
     return Leaf(
         chunk_id=row["chunk_id"],
+        version_id=row["version_id"],
         doc_id=row["doc_id"],
         document=identity,
         idx=row["idx"],
@@ -70,7 +72,7 @@ class Trees(Documents):
         ids = [row["version_id"] for row in versions]
         of = chunks.c
         rows = await self.all(
-            select(of.chunk_id, of.doc_id, of.idx, of.token_cnt, of.hash, of.heading_path).where(
+            select(of.chunk_id, of.version_id, of.doc_id, of.idx, of.token_cnt, of.hash, of.heading_path).where(
                 self.own(chunks), of.version_id.in_(ids)
             )
         )
@@ -94,6 +96,7 @@ class Trees(Documents):
         return tree_from(row) if row else None
 
     async def begin_tree(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
+        await self.hold_dataset(tree.dataset_id)
         await self._supersede(trees.c.dataset_id == tree.dataset_id, trees.c.state == "building")
         await self.execute(
             insert(trees).values(
@@ -165,6 +168,7 @@ class Trees(Documents):
         return [StoredLevel(level, tuple(planned), written) for level, (planned, written) in sorted(levels.items())]
 
     async def plan_level(self, tree_id: UUID, level: int, nodes: Sequence[PlannedNode], stats: JsonObject) -> None:
+        await self.hold_dataset_of_tree(tree_id)
         await self.copy(
             "tree_nodes",
             ["tree_id", "node_id", "level", "position", "kind", "group_key"],
@@ -185,6 +189,7 @@ class Trees(Documents):
         await self._add_stats(tree_id, level, stats)
 
     async def write_level(self, tree_id: UUID, level: int, nodes: Sequence[WrittenNode], stats: JsonObject) -> None:
+        await self.hold_dataset_of_tree(tree_id)
         await self.execute(
             """
             update tree_nodes n set title = w.title, text = w.text, token_cnt = w.token_cnt,
@@ -218,7 +223,8 @@ class Trees(Documents):
     async def leaves_of(self, tree_id: UUID) -> list[Leaf]:
         rows = await self.all(
             """
-            select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path, n.group_key
+            select c.chunk_id, c.version_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path,
+                n.group_key
             from tree_nodes n
             join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
             join documents d on d.tenant_id = c.tenant_id and d.dataset_id = c.dataset_id and d.doc_id = c.doc_id
@@ -245,7 +251,11 @@ class Trees(Documents):
     ) -> None:
         # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
         of_dataset = self.own(datasets), datasets.c.dataset_id == dataset_id
-        await self.execute(select(datasets.c.dataset_id).where(*of_dataset).with_for_update())
+        await self.lock_dataset(dataset_id)
+        # A build whose text was erased may be done with its last level when it hears of it.
+        begun_or_live = or_(trees.c.state != "superseded", trees.c.published_at.is_not(None))
+        if await self._tree(trees.c.tree_id == tree_id, begun_or_live) is None:
+            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
         await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live", trees.c.tree_id != tree_id)
         await self.execute(
             """
@@ -296,6 +306,7 @@ class Trees(Documents):
         await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live")
 
     async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
+        await self.hold_dataset(dataset_id)
         abandoned = and_(trees.c.state == "building", trees.c.fingerprint.is_distinct_from(keep_fingerprint))
         rows = await self.all(
             select(trees.c.tree_id).where(

@@ -11,9 +11,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from uuid import UUID
 
 from constants.prompts import REFINEMENT, marked
 from services.chunking.atoms import atoms_of
@@ -119,8 +120,8 @@ def _pieces(document: MarkdownDocument, runs: Sequence[Sequence[Atom]], chunking
             yield Piece(atom.start, atom.end, atom.block.kind, text, begins=place in firsts)
 
 
-async def refine(model: ChatModel, draft: Draft, progress: Progress) -> Refinement:
-    """Asks about all windows, `model.concurrency` at a time. Raises BudgetExceeded, ProviderUnusable,
+async def refine(model: ChatModel, draft: Draft, version_id: UUID, progress: Progress) -> Refinement:
+    """Asks about all windows of a version, `model.concurrency` at a time. Raises BudgetExceeded, ProviderUnusable,
     ProviderRateLimited; any other failure leaves its window as it is."""
     slots = asyncio.Semaphore(model.concurrency)
     failures: list[Exception] = []
@@ -132,7 +133,7 @@ async def refine(model: ChatModel, draft: Draft, progress: Progress) -> Refineme
             if failures:
                 return None
             try:
-                edits = await asked(model, pieces)
+                edits = await asked(model, pieces, version_id)
             except FINAL as error:
                 failures.append(error)
                 return None
@@ -160,11 +161,11 @@ async def refine(model: ChatModel, draft: Draft, progress: Progress) -> Refineme
     )
 
 
-async def asked(model: ChatModel, pieces: Sequence[Piece]) -> Edits | None:
+async def asked(model: ChatModel, pieces: Sequence[Piece], version_id: UUID) -> Edits | None:
     """What is to be done in one window; None where the model did not say it in two attempts."""
     for note in ("", INSIST):
         try:
-            return decided(await model.complete(question(pieces, note)), pieces)
+            return decided(await model.complete(replace(question(pieces, note), sources=(version_id,))), pieces)
         except UnusableDecisions as error:
             logger.info("a refinement is of no use", extra={"error": error.as_json()})
         except FINAL:

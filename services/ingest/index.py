@@ -68,7 +68,7 @@ class IndexStorage(UnitOfWork, Protocol):
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None: ...
 
-    async def mark_embedded(self, version_ids: Sequence[UUID]) -> None: ...
+    async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None: ...
 
     async def refinement_figures(self, job_id: UUID) -> JsonObject:
         """How many chunks the job's versions have, and what refinement left out of them."""
@@ -146,7 +146,7 @@ class DocumentIndexer:
             chunks += await self._chunk(run, dataset, new, await self._refine(dataset, new, run, progress), progress)
         await self._embed(run, dataset, chunks, embedder, progress)
         async with self._open(run.tenant, run.lease) as work:
-            await work.mark_embedded(ids)
+            await work.mark_embedded(dataset.dataset_id, ids)
             await work.commit()
 
     async def _refine(
@@ -183,7 +183,7 @@ class DocumentIndexer:
             await progress.report("refine", 0.02 + 0.08 * share * done / planned, done=done, planned=planned)
 
         with run.timed("refine_s"):
-            return await refine(model, draft, refined)
+            return await refine(model, draft, version.version_id, refined)
 
     async def _chunk(
         self,

@@ -45,6 +45,28 @@ def test_a_folder_goes_in_and_is_asked_without_a_service_running(tmp_path: Path)
     assert "About bees" in asked.stdout
 
 
+def test_a_document_is_deleted_comes_back_and_is_erased(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, url), folder = service, shelf(tmp_path)
+    assert run(at, "ingest", str(folder), "--dataset", "cellar").returncode == 0
+
+    def there() -> list[str]:
+        with ServiceClient(url) as client:
+            return [document["doc_id"] for document in client.documents("cellar")]
+
+    before = there()
+    told = [run(at, "undelete", before[0], "--dataset", "cellar").stdout.strip()]
+    assert run(at, "delete", before[0], "--dataset", "cellar").returncode == 0
+    assert there() == before[1:]
+    told.append(run(at, "undelete", before[0], "--dataset", "cellar").stdout.strip())
+    assert there() == before
+    assert told == ["It is not deleted.", "It is back."]
+    assert run(at, "delete", before[0], "--dataset", "cellar", "--hard").stdout.strip() == "Erased."
+    assert there() == before[1:]
+    gone = run(at, "undelete", before[0], "--dataset", "cellar")
+    assert gone.returncode == 1
+    assert "document_not_found" in gone.stderr + gone.stdout
+
+
 def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, url), folder = service, shelf(tmp_path)
     assert run(at, "ingest", str(folder), "--dataset", "shelf").returncode == 0
