@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.queue import DROP_VECTOR_INDEXES, PURGE_PAID_RESULTS
+from constants.queue import DROP_VECTOR_INDEXES, PURGE_PAID_RESULTS, REMOVE_OLD_GENERATIONS
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.health import database_checks
@@ -34,6 +34,7 @@ from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
+from interfaces_adaptor.repositories.old_generations import datasets_with_old_generations
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
 from services.compute import Compute
@@ -48,12 +49,16 @@ from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.tree.build import Debounce, TreeBuilder
+from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
+from services.tree.rollback import Rollback
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
 DAILY = "17 3 * * *"
+# What a build leaves of older generations, because their time was not over then.
+HOURLY = "37 * * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
+            rollback=Rollback(storage),
             estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
             models=models,
             open_storage=storage,
@@ -127,8 +133,9 @@ async def open_worker(
             debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
             grower = TreeGrower(storage, compute)
             maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
-            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower, maintainer, compute)
-            mender = TreeMender(storage, settings.tree_params, models, grower, compute)
+            old = OldGenerations(storage, settings.generations.retention)
+            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower, maintainer, compute, old)
+            mender = TreeMender(storage, settings.tree_params, models, grower, compute, old)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 storage,
@@ -141,7 +148,7 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes))
+            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes, old))
     finally:
         await engine.dispose()
 
@@ -159,12 +166,22 @@ async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
         pool.close()
 
 
-def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndexes) -> tuple[PeriodicTask, ...]:
+def periodic_tasks(
+    settings: Settings, engine: AsyncEngine, indexes: VectorIndexes, old: OldGenerations
+) -> tuple[PeriodicTask, ...]:
     results, retention = PaidResults(engine), retention_of(settings)
+
+    async def remove_old_generations() -> int:
+        due = await datasets_with_old_generations(engine, settings.generations.retention)
+        for tenant, dataset_id in due:
+            await old.remove(tenant, dataset_id)
+        return len(due)
+
     return (
         PeriodicTask(
             PURGE_PAID_RESULTS, settings.providers.paid_results_purge_cron, lambda: results.purge_all(retention)
         ),
+        PeriodicTask(REMOVE_OLD_GENERATIONS, HOURLY, remove_old_generations),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
     )
 

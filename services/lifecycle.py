@@ -10,7 +10,7 @@ from uuid import UUID
 from services.cost.budget import Budget, CallContext, Keys
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
 from services.errors import AlreadyRunning, TreeNotFound
-from services.jobs.job import Job, NewJob
+from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import Models
@@ -47,7 +47,7 @@ class LifecycleStorage(UnitOfWork, Protocol):
         a `budget` and what was `spent` of it, take the place of those of the one that waits."""
         ...
 
-    async def running_build(self, dataset_id: str) -> UUID | None: ...
+    async def running_job(self, dataset_id: str, *kinds: JobType) -> UUID | None: ...
 
     async def live_tree(self, dataset_id: str) -> Tree | None: ...
 
@@ -114,7 +114,7 @@ class Lifecycle:
         MissingProviderKey."""
         async with self._open(tenant) as work:
             dataset = await work.get_dataset(dataset_id)
-            running = await work.running_build(dataset_id)
+            running = await work.running_job(dataset_id, "build")
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
             params = self._tree_params.changed({**dataset.settings, **changes})

@@ -22,6 +22,7 @@ from services.models.registry import Models
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.storage import OpenStorage
+from services.tree.rollback import Rollback
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Services:
     answerer: Answerer
     embedder: TextEmbedder
     lifecycle: Lifecycle
+    rollback: Rollback
     estimator: CostEstimator
     models: Models
     open_storage: OpenStorage[Storage]

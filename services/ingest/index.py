@@ -63,6 +63,10 @@ class IndexStorage(UnitOfWork, Protocol):
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None: ...
 
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """As whoever changes documents or trees of a dataset does before anything else. Raises DatasetNotFound."""
+        ...
+
     async def mark_embedded(self, version_id: UUID, chunk_count: int) -> None: ...
 
     async def serve_versions(self, version_ids: Collection[UUID]) -> None:
@@ -219,6 +223,7 @@ class DocumentIndexer:
             "refinement": refinement_figures(version, chunks),
         }
         async with self._open(run.tenant, run.lease) as work:
+            await work.lock_dataset(version.dataset_id)
             await work.mark_embedded(version.version_id, len(chunks))
             if version.build_tree:
                 revision = await work.want_tree(version.dataset_id)
