@@ -158,7 +158,9 @@ async def test_a_large_batch_is_clustered_as_a_whole(notes: ApiClient, paid: Con
     await lawful(paid)
 
 
-async def test_a_dataset_tells_its_generation_and_how_far_it_is_from_a_clustering_of_the_whole(notes: ApiClient) -> None:
+async def test_a_dataset_tells_its_generation_and_how_far_it_is_from_a_clustering_of_the_whole(
+    notes: ApiClient,
+) -> None:
     await notes.ingest(note(NOTES), name="new.md", chunk_size="200")
     dataset = await notes.data("/v1/datasets/ds")
     assert (dataset["generation"], dataset["tree_status"], dataset["degraded"]) == (2, "live", 0)
