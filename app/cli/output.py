@@ -77,19 +77,16 @@ def show_jobs(found: list[dict[str, Any]]) -> None:
 
 
 def show_generations(found: list[dict[str, Any]]) -> None:
-    table = Table(
-        "generation", "state", "reason", "live from", "documents", "added", "changed", "removed", "written", "$"
-    )
+    table = Table("no.", "state", "reason", "live from", "documents", "new/changed/gone", "written", "dollars")
     for one in found:
-        reason = one["reason"].replace("_", " ") + (f" to {one['restored']}" if one["restored"] else "")
-        changes = ("" if one[name] is None else str(one[name]) for name in ("added", "changed", "removed"))
+        changes = ("?" if one[name] is None else str(one[name]) for name in ("added", "changed", "removed"))
         table.add_row(
             str(one["generation"]),
             one["state"],
-            reason,
+            one["reason"].replace("_", " ") + (f" to {one['restored']}" if one["restored"] else ""),
             one["published_at"][:19],
             str(one["documents"]),
-            *changes,
+            "/".join(changes),
             f"{one['written']} of {one['summaries']}",
             f"{one['cost']:.4f}",
         )

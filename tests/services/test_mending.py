@@ -133,8 +133,11 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
     job = await mended(api)
     assert (job["status"], job["job_type"]) == ("succeeded", "mend")
     assert (job["result"]["mended"], job["result"]["degraded"]) == (len(marked(before)), 0)
+    newest = (await api.data("/v1/datasets/ds/generations"))["items"][0]
+    assert (newest["generation"], newest["reason"], newest["changed"]) == (2, "mended", 0)
 
     after = await nodes_of(api)
+    assert newest["written"] == sum(before[place]["text"] != node["text"] for place, node in after.items())
     assert after.keys() == before.keys()
     assert marked(after) == set()
     places = {node["node_id"]: place for place, node in before.items()}
