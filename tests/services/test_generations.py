@@ -353,6 +353,8 @@ async def test_uploads_that_are_under_way_join_the_next_build(
     ]
     await roll_back(api, 1)
     assert OLD in await served(api)
+    hits = (await api.retrieve("Brine is boiled in pans", top_k=50))["results"]
+    assert {hit["doc_id"] for hit in hits if hit["kind"] == "leaf"} == {"bees"}
 
     async with running_worker(settings, database_url, pool):
         ended = [await api.finished(one["job_id"]) for one in sent]

@@ -137,7 +137,6 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
     assert (newest["generation"], newest["reason"], newest["changed"]) == (2, "mended", 0)
 
     after = await nodes_of(api)
-    assert newest["written"] == sum(before[place]["text"] != node["text"] for place, node in after.items())
     assert after.keys() == before.keys()
     assert marked(after) == set()
     places = {node["node_id"]: place for place, node in before.items()}
@@ -146,6 +145,7 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
         if any(places.get(child["node_id"]) in touched for child in before[place]["children"]):
             touched.add(place)
     assert len(touched) < len(before)
+    assert newest["written"] == len(touched)
     for place, node in before.items():
         if place in touched:
             assert after[place]["meta"]["summary_kind"] == "abstractive"
