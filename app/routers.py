@@ -16,10 +16,12 @@ from interfaces_adaptor.http import (
     jobs,
     retrieval,
     status,
+    uploads,
 )
 
 ROUTERS: list[APIRouter] = [
     ingest.router,
+    uploads.router,
     documents.router,
     datasets.router,
     generations.router,

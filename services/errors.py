@@ -161,6 +161,12 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class UploadNotFound(NotFound):
+    """There is no such upload; one that was not committed in time has expired. Begin a new one."""
+
+    code = "upload_not_found"
+
+
 class TreeNotFound(NotFound):
     """The dataset has no tree yet: upload with build_tree=true, or request a rebuild."""
 
@@ -215,6 +221,13 @@ class GenerationErased(RaptorError):
     """A document was erased since this generation was live, and must not come back: there is no way back to it."""
 
     code = "generation_erased"
+    status = 409
+
+
+class UploadClosed(RaptorError):
+    """The upload is committed: begin a new one for more documents. `details.job_id` is the job of its commit."""
+
+    code = "upload_closed"
     status = 409
 
 

@@ -2,7 +2,7 @@
 known any more. The count of changes since the last clustering of the whole is called `batches` in a tree's stats.
 
 Revision: 0004
-Revises: 0002
+Revises: 0006
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

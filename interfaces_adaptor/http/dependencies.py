@@ -16,13 +16,13 @@ from services.cost.estimate import CostEstimator
 from services.domain import TenantId
 from services.errors import InvalidRequest
 from services.ingest.upload import DocumentIngestor
+from services.ingest.uploads import UploadSessions
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.models.registry import Models
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.storage import OpenStorage
-from services.tree.rollback import Rollback
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Services:
     """The flows that a request can start, and the way to what is stored."""
 
     ingestor: DocumentIngestor
+    uploads: UploadSessions
     retriever: Retriever
     answerer: Answerer
     embedder: TextEmbedder
     lifecycle: Lifecycle
-    rollback: Rollback
     estimator: CostEstimator
     models: Models
     open_storage: OpenStorage[Storage]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.generations import GenerationOut, RollbackBody, RollbackOut
 
@@ -31,9 +32,11 @@ async def list_generations(
 
 
 @router.post("/rollback", response_model=Envelope[RollbackOut], summary="Serve an earlier generation again")
-async def roll_back(dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RollbackBody) -> Any:
+async def roll_back(
+    request: Request, dataset_id: str, services: ServicesOf, tenant: TenantOf, body: RollbackBody
+) -> Any:
     """When this call returns, tree and documents are served as they were in that generation, as a new one that begins
     with it. Documents that came later are deleted, not erased; those that were deleted since come back. Uploads that
-    are under way join the next build. Calls no model."""
-    done = await services.rollback.roll_back(tenant, dataset_id, body.generation)
+    are under way join the next build. Calls no model; the keys are for a build that may have to follow."""
+    done = await services.lifecycle.roll_back(tenant, dataset_id, body.generation, keys_of(request))
     return Envelope(data=RollbackOut.of(dataset_id, done))

@@ -12,6 +12,7 @@ from interfaces_adaptor.repositories.node_entries import NodeEntries
 from interfaces_adaptor.repositories.old_generations import OldGenerations
 from interfaces_adaptor.repositories.rollback import Rollback
 from interfaces_adaptor.repositories.search import Search
+from interfaces_adaptor.repositories.uploads import Uploads
 from interfaces_adaptor.repositories.vectors import Vectors
 
 
@@ -25,6 +26,7 @@ class Storage(
     Datasets,
     Vectors,
     Jobs,
+    Uploads,
     Search,
     Ledger,
 ):

@@ -34,6 +34,7 @@ class DatasetEntry:
     embedding_progress: float
     embedding_error: JsonObject | None
     documents_outside_tree: int
+    needs_key: bool
     usage: JsonObject
     created_at: datetime
     updated_at: datetime
@@ -69,7 +70,7 @@ DATASETS = """
     left join lateral (
         select count(*) as total, count(v.embedded_at) as embedded,
             count(*) filter (where v.state = 'indexing' and v.embedded_at is null and exists (
-                select from jobs j where j.tenant_id = v.tenant_id and j.version_id = v.version_id
+                select from jobs j where j.tenant_id = v.tenant_id and j.job_id = v.job_id
                     and j.status = 'running'
             )) as running
         from document_versions v
@@ -79,7 +80,7 @@ DATASETS = """
     ) v on true
     left join lateral (
         select j.error from jobs j
-        join document_versions v on v.tenant_id = j.tenant_id and v.version_id = j.version_id
+        join document_versions v on v.tenant_id = j.tenant_id and v.job_id = j.job_id
         where j.tenant_id = s.tenant_id and j.dataset_id = s.dataset_id and j.status = 'failed' and v.state = 'failed'
         order by j.created_at desc limit 1
     ) f on true
@@ -126,6 +127,7 @@ class DatasetEntries(Trees):
             embedding_progress=row["embedded"] / row["total"] if row["total"] else 0.0,
             embedding_error=row["error"],
             documents_outside_tree=row["outside"],
+            needs_key=row["needs_key"],
             usage={name: float(value) for name, value in row["usage"].items()},
             created_at=row["created_at"],
             updated_at=row["updated_at"],

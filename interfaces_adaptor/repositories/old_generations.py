@@ -60,8 +60,8 @@ SUPERSEDED_VERSIONS = """
             where c.tenant_id = v.tenant_id and c.version_id = v.version_id
         )
         and not exists (
-            select from jobs j where j.tenant_id = v.tenant_id and j.dataset_id = v.dataset_id
-                and j.version_id = v.version_id and j.status in ('queued', 'running')
+            select from jobs j where j.tenant_id = v.tenant_id and j.job_id = v.job_id
+                and j.status in ('queued', 'running')
         )
     order by v.superseded_at, v.version_id limit :limit
     for update

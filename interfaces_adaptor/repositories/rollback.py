@@ -19,8 +19,17 @@ LEAVES = """
     )
 """
 
-# What was served beside the tree when it was published (`build_tree=false`), whatever became of the tree since.
-WITHOUT_TREE = "not r.build_tree and r.ready_at < :published"
+# What was served beside the tree when that was published: passages are before they are in a tree.
+BESIDE = "r.ready_at < :published"
+
+
+def under_way(version: str) -> str:
+    """Whether the upload that brings a version in has not ended: it indexes, or waits for its tree."""
+    return f"""exists (
+        select from jobs j where j.tenant_id = {version}.tenant_id and j.job_id = {version}.job_id
+            and j.status in ('queued', 'running')
+    )"""
+
 
 BACK = f"""
     with {LEAVES}
@@ -29,12 +38,14 @@ BACK = f"""
     where (d.deleted_at is null or d.deleted_at > :published) and not exists (
         select from document_versions r
         where r.tenant_id = :tenant and r.dataset_id = :dataset and r.doc_id = l.doc_id and r.state = 'ready'
-            and r.version_id <> l.version_id and {WITHOUT_TREE}
+            and r.version_id <> l.version_id and {BESIDE}
     )
 """
 
-REPLACED = """
-    update document_versions v set state = 'superseded', superseded_at = now()
+# One whose upload is under way waits again for the tree that it will go live with.
+REPLACED = f"""
+    update document_versions v set state = case when {under_way("v")} then 'indexing' else 'superseded' end,
+        superseded_at = case when {under_way("v")} then null else now() end
     from document_versions b
     where b.tenant_id = :tenant and b.version_id = any(:back)
         and v.tenant_id = b.tenant_id and v.dataset_id = b.dataset_id and v.doc_id = b.doc_id
@@ -59,17 +70,19 @@ REVIVED = """
 """
 
 # Served versions of documents that the generation did not have, and whether another upload of theirs is under way.
+# Those whose own upload is under way are left alone.
 LATER = f"""
     with {LEAVES}
     select r.version_id, r.doc_id, exists (
-        select from document_versions v join jobs j on j.tenant_id = v.tenant_id and j.version_id = v.version_id
+        select from document_versions v
         where v.tenant_id = r.tenant_id and v.dataset_id = r.dataset_id and v.doc_id = r.doc_id
-            and v.state = 'indexing' and j.status in ('queued', 'running')
+            and v.state = 'indexing' and {under_way("v")}
     ) as coming
     from document_versions r
     join documents d on d.tenant_id = r.tenant_id and d.dataset_id = r.dataset_id and d.doc_id = r.doc_id
     where r.tenant_id = :tenant and r.dataset_id = :dataset and r.state = 'ready' and d.deleted_at is null
-        and not exists (select from leaves l where l.version_id = r.version_id) and not ({WITHOUT_TREE})
+        and not exists (select from leaves l where l.version_id = r.version_id)
+        and not ({BESIDE}) and not {under_way("r")}
 """
 
 NOT_SERVED = f"""
@@ -78,6 +91,18 @@ NOT_SERVED = f"""
     join document_versions v on v.tenant_id = :tenant and v.version_id = l.version_id
     join documents d on d.tenant_id = :tenant and d.dataset_id = :dataset and d.doc_id = l.doc_id
     where v.state <> 'ready' or d.deleted_at is not null
+"""
+
+
+OUTSIDE = f"""
+    with {LEAVES}
+    select exists (
+        select from document_versions r
+        join documents d on d.tenant_id = r.tenant_id and d.dataset_id = r.dataset_id and d.doc_id = r.doc_id
+        where r.tenant_id = :tenant and r.dataset_id = :dataset and r.state = 'ready' and r.build_tree
+            and d.deleted_at is null and not exists (select from leaves l where l.version_id = r.version_id)
+            and not {under_way("r")}
+    ) as outside
 """
 
 
@@ -100,6 +125,10 @@ class Rollback(Trees):
         return await self.begin_generation(
             dataset_id, generation.tree_id, "rolled_back", restored=generation.generation
         )
+
+    async def is_behind(self, dataset_id: str, tree_id: UUID) -> bool:
+        row = await self.first(OUTSIDE, dataset=dataset_id, tree=tree_id)
+        return bool(row and row["outside"]) or await self.is_stale(tree_id)
 
     async def _restore_documents(self, dataset_id: str, generation: Generation) -> None:
         back = await self._versions(BACK, dataset_id, generation.tree_id, published=generation.published_at)

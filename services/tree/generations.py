@@ -66,6 +66,17 @@ class Retention:
     seconds: float = 7 * 86_400.0
 
 
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """`generation` is the live one now, `tree_id` its tree. `unchanged`: what was asked for was live already. `job_id`
+    is the build that follows, where the tree does not hold all that is served, or tells of more."""
+
+    generation: int
+    tree_id: UUID
+    unchanged: bool
+    job_id: UUID | None = None
+
+
 class RetentionStorage(UnitOfWork, Protocol):
     """What removing old generations asks of storage."""
 

@@ -21,7 +21,7 @@ async def test_a_live_tree_of_before_is_generation_one(api: ApiClient, running: 
     migrations = Migrations(migrations_folder())
     engine = create_async_engine(asyncpg_url(database_url))
     async with engine.connect() as connection:
-        await connection.run_sync(lambda sync: migrations.downgrade(sync, "0002"))
+        await connection.run_sync(lambda sync: migrations.downgrade(sync, "0006"))
         await connection.run_sync(migrations.upgrade)
         await connection.run_sync(apply_comments)
         await connection.commit()

@@ -16,6 +16,7 @@ from app.settings import Settings
 from constants.queue import REMOVE_OLD_GENERATIONS
 from infra.compute import ProcessPool
 from interfaces_adaptor.repositories import Storage
+from services.cost.budget import Keys
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, page
@@ -490,17 +491,17 @@ async def test_a_build_that_began_before_another_generation_does_not_go_over_it(
     async with running_worker(settings, database_url, pool):
         await put(api, "bees", page("bees") + OLD)
         await put(api, "bees", page("bees") + NEW)
-    rollback = container.services.rollback
+    lifecycle = container.services.lifecycle
 
     class Late(Storage):
         done = False
 
-        async def leaves_to_build(self, dataset_id: str) -> Any:
-            found = await super().leaves_to_build(dataset_id)
+        async def leaves_to_build(self, dataset_id: str, payer: str | None) -> Any:
+            found = await super().leaves_to_build(dataset_id, payer)
             if not Late.done:
                 Late.done = True
                 await execute(container, "update jobs set status = 'queued' where status = 'running'")
-                await rollback.roll_back(self.tenant, dataset_id, 1)
+                await lifecycle.roll_back(self.tenant, dataset_id, 1, Keys())
                 await execute(
                     container, "update jobs set status = 'running' where status = 'queued' and job_type = 'build'"
                 )

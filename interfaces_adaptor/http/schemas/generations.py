@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, StrictInt
 
 from interfaces_adaptor.http.schemas.envelope import Hex, Strict
-from services.tree.generations import Generation, Reason
+from services.tree.generations import Generation, Reason, RolledBack
 from services.tree.nodes import tree_name
-from services.tree.rollback import RolledBack
 
 
 class GenerationOut(BaseModel):
@@ -70,7 +69,7 @@ class RollbackOut(BaseModel):
     generation: int = Field(description="The live generation now: a new one, or the one that was live already.")
     tree_id: str
     unchanged: bool = Field(description="What was asked for was live already.")
-    job_id: Hex | None = Field(description="A build that follows, where the tree tells of documents that stay deleted.")
+    job_id: Hex | None = Field(description="A build that follows, where the tree does not hold just what is served.")
 
     @classmethod
     def of(cls, dataset_id: str, done: RolledBack) -> RollbackOut:
