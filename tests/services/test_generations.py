@@ -369,6 +369,48 @@ async def test_uploads_that_are_under_way_join_the_next_build(
     assert OLD not in told
 
 
+async def test_passages_that_wait_for_their_tree_are_served_after_a_roll_back_too(
+    settings: Settings, database_url: str, pool: ProcessPool, api: ApiClient
+) -> None:
+    """Of a new document, and of one that was deleted since and comes again."""
+
+    class Waiting(Storage):
+        async def count_indexing(self, dataset_id: str, payer: str) -> int:
+            return 1  # so that no build begins
+
+    slow = settings.model_copy(update={"tree": settings.tree.model_copy(update={"debounce_max_seconds": 600.0})})
+    async with running_worker(settings, database_url, pool):
+        await put(api, "bees", page("bees") + OLD)
+        await put(api, "salt", page("salt"))
+        await drop(api, "bees")
+    async with running_worker(slow, database_url, pool, storage_class=Waiting):
+        sent = [
+            await api.submit(body, doc_id=doc_id, name=f"{doc_id}.md")
+            for doc_id, body in (("maps", page("maps")), ("bees", page("bees") + NEW))
+        ]
+        for one in sent:
+            while (await api.job(one["job_id"]))["stage"] != "waiting_for_tree":
+                await asyncio.sleep(0.05)
+    assert await documents(api) == {"salt", "maps", "bees"}
+
+    await roll_back(api, 1)
+
+    assert await documents(api) == {"maps", "bees"}
+    assert OLD in await served(api)
+    told = "\n".join(hit["text"] for hit in (await api.retrieve("What rules?", mode="leaves", top_k=50))["results"])
+    assert OLD in told
+    assert NEW not in told
+    assert "Contours" in told
+
+    async with running_worker(settings, database_url, pool):
+        for one in sent:
+            assert (await api.finished(one["job_id"]))["status"] == "succeeded"
+    told = await served(api)
+    assert NEW in told
+    assert OLD not in told
+    assert "Contours" in told
+
+
 @pytest.mark.usefixtures("running")
 async def test_what_came_later_goes_though_it_was_served_without_a_tree(api: ApiClient) -> None:
     await put(api, "bees", page("bees") + OLD)
