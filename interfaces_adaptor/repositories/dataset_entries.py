@@ -58,7 +58,7 @@ DATASETS = """
     from datasets s
     left join lateral (
         select count(*) as documents, sum(v.chunk_count) as chunks,
-            count(*) filter (where s.live_tree_id is not null and not exists (
+            count(v.version_id) filter (where s.live_tree_id is not null and not exists (
                 select from chunks c join tree_nodes t on t.tenant_id = c.tenant_id and t.chunk_id = c.chunk_id
                 where c.tenant_id = v.tenant_id and c.version_id = v.version_id and t.tree_id = s.live_tree_id
             )) as outside

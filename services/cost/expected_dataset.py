@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -63,10 +65,11 @@ class ChunkedUpload:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedDataset:
-    """`kept` are leaves that are there and stay; `new` are the texts to embed, by document; `unchanged` counts uploads
-    that change nothing, `to_refine` are the others."""
+    """`kept` are leaves that are there and stay, `replaced` those of documents that change; `new` are the texts to
+    embed, by document; `unchanged` counts uploads that change nothing, `to_refine` are the others."""
 
     kept: Sequence[Leaf]
+    replaced: Sequence[Leaf]
     new: Mapping[str, ChunkTexts]
     unchanged: int
     to_refine: Sequence[ChunkedUpload]
@@ -74,6 +77,13 @@ class ExpectedDataset:
     @property
     def new_chunks(self) -> int:
         return sum(map(len, self.new.values()))
+
+    @property
+    def changed(self) -> int:
+        """Passages that come and go; one that a changed document keeps does neither."""
+        gone = Counter(leaf.hash for leaf in self.replaced)
+        come = Counter(hashlib.sha256(text.encode()).hexdigest() for chunks in self.new.values() for _, text in chunks)
+        return (gone - come).total() + (come - gone).total()
 
     def leaves(self) -> Leaves:
         rows = [((leaf.document, leaf.idx), leaf.heading_path, leaf.token_cnt) for leaf in self.kept]
@@ -104,13 +114,15 @@ async def expected_dataset(
         new[one.upload.identity or f"new:{number}"] = one.chunks
         to_refine.append(one)
     kept: list[Leaf] = []
+    gone: list[Leaf] = []
     if dataset is not None:
         leaves, _ = await work.leaves_to_build(dataset.dataset_id, None)
         kept = [leaf for leaf in leaves if leaf.doc_id not in replaced]
+        gone = [leaf for leaf in leaves if leaf.doc_id in replaced]
         if space != dataset.space:
             new |= await chunks_by_document(work, kept)
             kept = []
-    return ExpectedDataset(kept, new, len(uploads) - len(to_refine), to_refine)
+    return ExpectedDataset(kept, gone, new, len(uploads) - len(to_refine), to_refine)
 
 
 async def stored_document(work: EstimateStorage, dataset: Dataset | None, upload: Upload) -> StoredDocument | None:

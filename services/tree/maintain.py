@@ -87,7 +87,7 @@ class TreeMaintainer:
         self, run: JobRun, live: Tree, leaves: Sequence[Leaf], params: TreeParams, space: EmbeddingSpace, scratch: Path
     ) -> Maintenance | None:
         """How the tree of `leaves` grows out of the live one; None where it is better clustered as a whole."""
-        if "yardstick" not in live.stats or max(len(leaves), live.stats.get("leaves", 0)) > MOST_LEAVES:
+        if not maintainable(live, 0) or len(leaves) > MOST_LEAVES:
             return None
         shape = Shape(params.grouper, params.grouping, params.levels_cap)
         async with self._open(run.tenant) as work:
@@ -182,6 +182,12 @@ class Maintenance:
         sizes = [len(group.members) for group in plan.groups]
         stats = {"n": len(level), "clusters": len(nodes), "sizes": quantiles(sizes), "written": len(plan.write)}
         return Plan(nodes, kept, stats)
+
+
+def maintainable(live: Tree, changed: int) -> bool:
+    """Whether a change of so many passages is one for maintenance."""
+    leaves = int(live.stats.get("leaves", 0))
+    return "yardstick" in live.stats and leaves <= MOST_LEAVES and changed <= MaintenanceParams().batch * leaves
 
 
 def lasting(before: Sequence[Leaf], now: Sequence[Leaf]) -> list[Leaf]:
