@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.queue import DROP_VECTOR_INDEXES, EXPIRE_UPLOADS, PURGE_PAID_RESULTS
+from constants.queue import DROP_VECTOR_INDEXES, EXPIRE_UPLOADS, PURGE_PAID_RESULTS, REMOVE_OLD_GENERATIONS
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.health import database_checks
@@ -35,6 +35,7 @@ from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
+from interfaces_adaptor.repositories.old_generations import datasets_with_old_generations
 from interfaces_adaptor.repositories.uploads import remove_expired_uploads
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
@@ -51,6 +52,7 @@ from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.tree.build import TreeBuilder
+from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
@@ -131,9 +133,12 @@ async def open_worker(
             indexer = DocumentIndexer(storage, models, compute, secrets)
             grower = TreeGrower(storage, compute)
             maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
+            old = OldGenerations(storage, settings.generations.retention)
             longest_wait_s = settings.tree.debounce_max_seconds
-            builder = TreeBuilder(storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute)
-            mender = TreeMender(storage, settings.tree_params, models, grower, compute)
+            builder = TreeBuilder(
+                storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute, old
+            )
+            mender = TreeMender(storage, settings.tree_params, models, grower, compute, old)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 storage,
@@ -146,7 +151,7 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes))
+            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes, old))
     finally:
         await engine.dispose()
 
@@ -164,12 +169,22 @@ async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
         pool.close()
 
 
-def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndexes) -> tuple[PeriodicTask, ...]:
+def periodic_tasks(
+    settings: Settings, engine: AsyncEngine, indexes: VectorIndexes, old: OldGenerations
+) -> tuple[PeriodicTask, ...]:
     results, retention = PaidResults(engine), retention_of(settings)
+
+    async def remove_old_generations() -> int:
+        due = await datasets_with_old_generations(engine, settings.generations.retention)
+        for tenant, dataset_id in due:
+            await old.remove(tenant, dataset_id)
+        return len(due)
+
     return (
         PeriodicTask(
             PURGE_PAID_RESULTS, settings.providers.paid_results_purge_cron, lambda: results.purge_all(retention)
         ),
+        PeriodicTask(REMOVE_OLD_GENERATIONS, HOURLY, remove_old_generations),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
         PeriodicTask(EXPIRE_UPLOADS, HOURLY, lambda: remove_expired_uploads(engine)),
     )

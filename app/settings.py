@@ -33,6 +33,7 @@ from services.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from services.maintenance import MaintenanceParams
+    from services.tree.generations import Retention
     from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
@@ -202,6 +203,19 @@ class BudgetSettings(SettingsGroup):
     max_calls: Annotated[int | None, Empty] = Field(None, gt=0)
 
 
+class GenerationSettings(SettingsGroup, env_prefix="RAPTOR_GENERATIONS_"):
+    """What of a dataset's past is kept, to roll back to: so many beside the live one, for so long after they were."""
+
+    kept: int = Field(3, ge=0, le=1000)
+    kept_days: float = Field(7.0, ge=0, le=36_500, allow_inf_nan=False)
+
+    @property
+    def retention(self) -> Retention:
+        from services.tree.generations import Retention
+
+        return Retention(self.kept, self.kept_days * 86_400)
+
+
 class DataSettings(SettingsGroup):
     data_dir: Path = Path(".raptor")
 
@@ -227,6 +241,7 @@ class Settings(DataSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     chunk: ChunkSettings = Field(default_factory=ChunkSettings)
     tree: TreeSettings = Field(default_factory=TreeSettings)
+    generations: GenerationSettings = Field(default_factory=GenerationSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)

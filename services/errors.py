@@ -179,6 +179,13 @@ class NodeNotFound(NotFound):
     code = "node_not_found"
 
 
+class GenerationNotFound(NotFound):
+    """The dataset has no such generation: it is still to come, or its time is over. `GET
+    /v1/datasets/{id}/generations` lists those that there are."""
+
+    code = "generation_not_found"
+
+
 class EmbeddingNotReady(RaptorError):
     """Nothing in this dataset is embedded yet: upload a document, or wait for its job to succeed."""
 
@@ -207,6 +214,13 @@ class AlreadyRunning(RaptorError):
     """The same work is already running for this dataset; `details.job_id` is its job."""
 
     code = "already_running"
+    status = 409
+
+
+class GenerationErased(RaptorError):
+    """A document was erased since this generation was live, and must not come back: there is no way back to it."""
+
+    code = "generation_erased"
     status = 409
 
 

@@ -9,13 +9,14 @@ from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
-from services.errors import AlreadyRunning, MissingProviderKey, TreeNotFound
-from services.jobs.job import Job, NewJob
+from services.errors import AlreadyRunning, GenerationErased, GenerationNotFound, MissingProviderKey, TreeNotFound
+from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
+from services.tree.generations import Generation, RolledBack
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
 
@@ -63,9 +64,19 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """The tree is behind and waits for a caller who brings its model's key."""
         ...
 
-    async def running_build(self, dataset_id: str) -> UUID | None: ...
+    async def running_job(self, dataset_id: str, *kinds: JobType) -> UUID | None: ...
 
     async def live_tree(self, dataset_id: str) -> Tree | None: ...
+
+    async def find_generation(self, dataset_id: str, generation: int) -> Generation | None: ...
+
+    async def restore_generation(self, dataset_id: str, generation: Generation) -> int:
+        """Serves its tree and its documents again; the number of the generation that begins with it."""
+        ...
+
+    async def is_behind(self, dataset_id: str, tree_id: UUID) -> bool:
+        """Whether the tree tells of what is not served, or lacks a served document that no upload is bringing."""
+        ...
 
     async def start_job(self, job: NewJob) -> UUID:
         """Adds the job and its place in the queue."""
@@ -143,7 +154,7 @@ class Lifecycle:
         """The build for a change without an upload, where there is a tree or one is on its way: that one has read the
         documents of before."""
         dataset, live = await work.get_dataset(dataset_id), await work.live_tree(dataset_id)
-        if not anyhow and live is None and await work.running_build(dataset_id) is None:
+        if not anyhow and live is None and await work.running_job(dataset_id, "build") is None:
             return None
         await work.want_tree(dataset_id)
         context = CallContext(work.tenant, dataset_id, keys=keys)
@@ -171,7 +182,7 @@ class Lifecycle:
         MissingProviderKey."""
         async with self._open(tenant) as work:
             dataset = await work.get_dataset(dataset_id)
-            running = await work.running_build(dataset_id)
+            running = await work.running_job(dataset_id, "build")
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
             params = self._tree_params.changed({**dataset.settings, **changes})
@@ -187,6 +198,28 @@ class Lifecycle:
             await work.commit()
         note = self._models.resolve_chat(self._models.chosen_chat(params.summary_llm, context)).note
         return Rebuild(job_id, (note,) if note else ())
+
+    async def roll_back(self, tenant: TenantId, dataset_id: str, number: int, keys: Keys) -> RolledBack:
+        """Tree and documents of a kept generation are served again, as a new generation; calls no model. Raises
+        DatasetNotFound, GenerationNotFound, GenerationErased, AlreadyRunning while a tree is built or mended."""
+        async with self._open(tenant) as work:
+            await work.lock_dataset(dataset_id)
+            dataset = await work.get_dataset(dataset_id)
+            found = await work.find_generation(dataset_id, number)
+            if found is None:
+                raise GenerationNotFound(dataset_id=dataset_id, generation=number)
+            if found.tree_id == dataset.live_tree_id:
+                return RolledBack(dataset.generation, found.tree_id, unchanged=True)
+            if found.erased_at is not None:
+                raise GenerationErased(dataset_id=dataset_id, generation=number)
+            running = await work.running_job(dataset_id, "build", "mend")
+            if running is not None:
+                raise AlreadyRunning(job_id=running.hex)
+            now = await work.restore_generation(dataset_id, found)
+            behind = await work.is_behind(dataset_id, found.tree_id)
+            job_id = await self._write_anew(work, dataset_id, keys) if behind else None
+            await work.commit()
+        return RolledBack(now, found.tree_id, unchanged=False, job_id=job_id)
 
     async def retry_nodes(self, tenant: TenantId, dataset_id: str, keys: Keys, budget: Budget) -> UUID:
         """A job that has the nodes of the live tree that were written without their model written by it. Raises

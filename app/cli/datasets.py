@@ -1,4 +1,5 @@
-"""Commands that fill a dataset and look into it: ingest, retrieve, tree, jobs, retry-nodes, delete, undelete."""
+"""Commands that fill a dataset and look into it: ingest, retrieve, tree, generations, rollback, jobs, retry-nodes,
+delete, undelete."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.options import DatasetId, Key, Refine, Url
-from app.cli.output import show_hits, show_jobs, show_tree
+from app.cli.output import show_generations, show_hits, show_jobs, show_tree
 from app.cli.progress import ingest_with_progress
 from app.client import service_client
 from interfaces_adaptor.clients.service_client import markdown_files
@@ -19,7 +20,7 @@ console = Console()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (ingest, retrieve, tree, jobs, delete, undelete):
+    for command in (ingest, retrieve, tree, generations, rollback, jobs, delete, undelete):
         app.command(rich_help_panel="Use a service")(command)
     app.command(rich_help_panel="Use a service", name="retry-nodes")(retry_nodes)
 
@@ -73,6 +74,34 @@ def tree(
     """Print the outline of a dataset's tree."""
     with service_client(url, api_key) as client:
         show_tree(client, dataset, depth)
+
+
+def generations(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """List what a dataset served before and what changed, newest first."""
+    with service_client(url, api_key) as client:
+        show_generations(list(client.generations(dataset)))
+
+
+def rollback(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    generation: Annotated[int, typer.Argument(help="The generation to serve again, as `raptor generations` lists it.")],
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Serve an earlier generation again: its tree and its documents.
+
+    Documents that came later are deleted, not erased; those that were deleted since come back. No model is called.
+    """
+    with service_client(url, api_key) as client:
+        done = client.roll_back(dataset, generation)
+    if done["unchanged"]:
+        console.print(f"Generation {generation} is what is served: nothing to do.", highlight=False)
+    else:
+        console.print(f"Generation {generation} is served again, as generation {done['generation']}.", highlight=False)
 
 
 def jobs(

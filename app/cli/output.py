@@ -1,4 +1,4 @@
-"""What commands print: search results, a tree's outline, jobs, citations, an estimate."""
+"""What commands print: search results, a tree's outline, generations, jobs, citations, an estimate."""
 
 from __future__ import annotations
 
@@ -72,6 +72,23 @@ def show_jobs(found: list[dict[str, Any]]) -> None:
             job["created_at"][:19],
             took,
             error,
+        )
+    console.print(table)
+
+
+def show_generations(found: list[dict[str, Any]]) -> None:
+    table = Table("no.", "state", "reason", "live from", "documents", "new/changed/gone", "written", "dollars")
+    for one in found:
+        changes = ("?" if one[name] is None else str(one[name]) for name in ("added", "changed", "removed"))
+        table.add_row(
+            str(one["generation"]),
+            one["state"],
+            one["reason"].replace("_", " ") + (f" to {one['restored']}" if one["restored"] else ""),
+            one["published_at"][:19],
+            str(one["documents"]),
+            "/".join(changes),
+            f"{one['written']} of {one['summaries']}",
+            f"{one['cost']:.4f}",
         )
     console.print(table)
 

@@ -118,6 +118,7 @@ datasets = Table(
     required("vector_index", Text, "`hnsw_cosine`, `hnsw_ip`, `hnsw_l2` or `exact`"),
     required("settings", JSONB, "tree parameters that differ from the service's", default=EMPTY_OBJECT),
     optional("live_tree_id", Uuid, "the tree that retrieval reads; null before the first"),
+    required("generation", BigInteger, "number of the last generation; it grows with every switch", default=ZERO),
     required("wanted_revision", BigInteger, "raised by every change of documents", default=ZERO),
     required(
         "built_revision",
@@ -353,9 +354,39 @@ trees = Table(
     Index("ix_trees_dataset", "tenant_id", "dataset_id", "state"),
     Index("uq_trees_building", "tenant_id", "dataset_id", unique=True, postgresql_where=text("state = 'building'")),
     comment=(
-        "A RAPTOR tree. One is under construction at most, one is live at most; a superseded one is removed after "
-        "the switch."
+        "A RAPTOR tree. One is under construction at most, one is live at most; a superseded one stays while a "
+        "generation stands on it."
     ),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("dataset_id", Text, "the dataset"),
+    required("generation", BigInteger, "1, 2, … in the dataset, never given twice"),
+    required("tree_id", Uuid, "what was live; after a roll-back two generations have one tree"),
+    required("reason", Text, "`first_build`, `maintained`, `clustered` (as a whole), `mended`, `rolled_back`"),
+    optional("restored", BigInteger, "of a roll-back: the generation that is served again"),
+    required("documents", Integer, "under the tree when it became live"),
+    optional("added", Integer, "documents that the generation before did not have; null: not known"),
+    optional("changed", Integer, "documents with another version than in the generation before; null: not known"),
+    optional("removed", Integer, "documents that only the generation before had; null: not known"),
+    required("published_at", TIME, "when it became live"),
+    optional("superseded_at", TIME, "when another took its place; null: it is live"),
+    optional("erased_at", TIME, "not null: a document was erased since, so that there is no way back to it"),
+    PrimaryKeyConstraint("tenant_id", "dataset_id", "generation"),
+    owned_by("datasets", "dataset_id"),
+    owned_by("trees", "tree_id"),
+    CheckConstraint(
+        "reason in ('first_build', 'maintained', 'clustered', 'mended', 'rolled_back')", name="reason_known"
+    ),
+    CheckConstraint("(reason = 'rolled_back') = (restored is not null)", name="restored"),
+    Index("ix_generations_tree_id", "tenant_id", "tree_id"),
+    Index(
+        "uq_generations_live", "tenant_id", "dataset_id", unique=True, postgresql_where=text("superseded_at is null")
+    ),
+    comment="What a dataset served, from one switch to the next. The last ones are kept, to roll back to.",
 )
 
 tree_nodes = Table(

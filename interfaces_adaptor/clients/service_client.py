@@ -142,6 +142,13 @@ class ServiceClient:
     def datasets(self) -> Iterator[dict[str, Any]]:
         return self._pages("/v1/datasets")
 
+    def generations(self, dataset_id: str) -> Iterator[dict[str, Any]]:
+        """What was live, newest first."""
+        return self._pages(f"/v1/datasets/{dataset_id}/generations")
+
+    def roll_back(self, dataset_id: str, generation: int) -> dict[str, Any]:
+        return self._data("POST", f"/v1/datasets/{dataset_id}/rollback", json={"generation": generation})
+
     def documents(self, dataset_id: str) -> Iterator[dict[str, Any]]:
         return self._pages("/v1/documents", dataset_id=dataset_id)
 

@@ -9,6 +9,8 @@ from interfaces_adaptor.repositories.job_entries import JobEntries
 from interfaces_adaptor.repositories.jobs import Jobs
 from interfaces_adaptor.repositories.ledger import Ledger
 from interfaces_adaptor.repositories.node_entries import NodeEntries
+from interfaces_adaptor.repositories.old_generations import OldGenerations
+from interfaces_adaptor.repositories.rollback import Rollback
 from interfaces_adaptor.repositories.search import Search
 from interfaces_adaptor.repositories.undeletion import Undeletion
 from interfaces_adaptor.repositories.uploads import Uploads
@@ -19,6 +21,8 @@ class Storage(
     DatasetEntries,
     DocumentEntries,
     NodeEntries,
+    Rollback,
+    OldGenerations,
     JobEntries,
     Datasets,
     Undeletion,

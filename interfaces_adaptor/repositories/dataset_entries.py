@@ -27,6 +27,7 @@ class DatasetEntry:
     documents: int
     chunks: int
     live_tree: Tree | None
+    generation: int | None
     wanted_revision: int
     built_revision: int
     embedding_status: EmbeddingStatus
@@ -119,6 +120,7 @@ class DatasetEntries(Trees):
             documents=row["documents"],
             chunks=int(row["chunks"]),
             live_tree=live,
+            generation=row["generation"] if live is not None else None,
             wanted_revision=row["wanted_revision"],
             built_revision=row["built_revision"],
             embedding_status=embedding_status(row),
@@ -136,8 +138,14 @@ class DatasetEntries(Trees):
             """
             select s.dataset_id, s.embed_provider, s.embed_model, s.embed_dim, s.vector_index,
                 s.wanted_revision > s.built_revision as dirty,
-                (select count(*) from embeddings e where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id)
-                    as vectors
+                (select count(*) from embeddings e where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id
+                    and (e.generation_id = s.live_tree_id or e.generation_id in (
+                        select v.version_id from document_versions v
+                        join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id
+                            and d.doc_id = v.doc_id
+                        where v.tenant_id = s.tenant_id and v.dataset_id = s.dataset_id and v.state = 'ready'
+                            and d.deleted_at is null
+                    ))) as vectors
             from datasets s where s.tenant_id = :tenant order by s.dataset_id
             """
         )

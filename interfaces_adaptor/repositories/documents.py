@@ -15,6 +15,7 @@ from sqlalchemy.engine import RowMapping
 from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.erasure import Erasure
+from interfaces_adaptor.repositories.generations import Generations
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.errors import DocumentNotFound
@@ -38,7 +39,7 @@ STORED = """
     join lateral (
         select * from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
-        order by v.number desc limit 1
+        order by v.state = 'superseded', v.number desc limit 1
     ) v on true
 """
 
@@ -83,7 +84,7 @@ def chunk_from(row: RowMapping) -> Chunk:
     )
 
 
-class Documents(Postings, Erasure):
+class Documents(Generations, Postings, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -385,6 +386,7 @@ class Documents(Postings, Erasure):
         await self.hide([row["version_id"] for row in gone])
 
     async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+        await self.lock_dataset(dataset_id)
         is_it = self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
         there = () if hard else (documents.c.deleted_at.is_(None),)
         gone = await self.first(
@@ -429,6 +431,7 @@ class Documents(Postings, Erasure):
         them."""
         await self.erase_results(dataset_id, doc_id)
         await self.abandon_builds(versions)
+        await self.erase_generations(dataset_id)
         written = """
             select distinct p.tree_id, p.node_id from chunks c
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id

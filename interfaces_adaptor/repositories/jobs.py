@@ -18,7 +18,7 @@ from services.cost.budget import Budget, Keys
 from services.cost.usage import Usage
 from services.domain import JsonObject
 from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflict
-from services.jobs.job import Job, JobStatus, Lease, NewJob
+from services.jobs.job import Job, JobStatus, JobType, Lease, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 
@@ -269,11 +269,11 @@ class Jobs(UnitOfWork):
     async def _forget_secrets(self, job_id: UUID) -> None:
         await self.execute(delete(job_secrets).where(self.own(job_secrets), job_secrets.c.job_id == job_id))
 
-    async def running_build(self, dataset_id: str) -> UUID | None:
+    async def running_job(self, dataset_id: str, *kinds: JobType) -> UUID | None:
         of = jobs.c
         row = await self.first(
             select(of.job_id)
-            .where(self.own(jobs), of.dataset_id == dataset_id, of.job_type == "build", of.status == "running")
+            .where(self.own(jobs), of.dataset_id == dataset_id, of.job_type.in_(kinds), of.status == "running")
             .limit(1)
         )
         return row["job_id"] if row else None

@@ -6,24 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
-from infra.db.schema import (
-    chunks,
-    datasets,
-    embeddings,
-    posting_totals,
-    postings,
-    tree_edges,
-    tree_node_chunks,
-    tree_nodes,
-    trees,
-)
+from infra.db.schema import chunks, datasets, tree_edges, tree_nodes, trees
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
 from services.errors import ConcurrentChange
+from services.tree.generations import Publication
 from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, WrittenNode
 
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
@@ -246,17 +237,17 @@ class Trees(Documents):
             is not None
         )
 
-    async def publish_tree(
-        self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
-    ) -> None:
-        # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
-        of_dataset = self.own(datasets), datasets.c.dataset_id == dataset_id
-        await self.lock_dataset(dataset_id)
+    async def publish_tree(self, new: Publication, version_ids: Collection[UUID]) -> None:
+        await self.lock_generation(new.dataset_id, new.after)
+        of_dataset = self.own(datasets), datasets.c.dataset_id == new.dataset_id
         # A build whose text was erased may be done with its last level when it hears of it.
         begun_or_live = or_(trees.c.state != "superseded", trees.c.published_at.is_not(None))
-        if await self._tree(trees.c.tree_id == tree_id, begun_or_live) is None:
+        if await self._tree(trees.c.tree_id == new.tree_id, begun_or_live) is None:
             raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
-        await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live", trees.c.tree_id != tree_id)
+        live = await self.live_tree(new.dataset_id)
+        if live is None or live.tree_id != new.tree_id:
+            await self._supersede(trees.c.dataset_id == new.dataset_id, trees.c.state == "live")
+            await self.begin_generation(new.dataset_id, new.tree_id, new.reason)
         await self.execute(
             """
             update trees t set state = 'live', published_at = coalesce(published_at, now()),
@@ -265,15 +256,15 @@ class Trees(Documents):
                     and n.tree_id = t.tree_id and n.kind = 'root')
             where t.tenant_id = :tenant and t.tree_id = :tree
             """,
-            tree=tree_id,
-            stats=as_json(dict(stats)),
+            tree=new.tree_id,
+            stats=as_json(dict(new.stats)),
         )
         await self.execute(
             update(datasets)
             .where(*of_dataset)
             .values(
-                live_tree_id=tree_id,
-                built_revision=func.greatest(datasets.c.built_revision, revision),
+                live_tree_id=new.tree_id,
+                built_revision=func.greatest(datasets.c.built_revision, new.revision),
                 needs_key=False,
                 updated_at=func.now(),
             )
@@ -287,12 +278,13 @@ class Trees(Documents):
             where d.tenant_id = :tenant and d.dataset_id = :dataset
                 and (d.deleted_at is not null or v.state <> 'ready') and v.version_id = any(:versions)
             """,
-            dataset=dataset_id,
+            dataset=new.dataset_id,
             versions=list(version_ids),
         )
         await self.hide([row["version_id"] for row in gone])
 
-    async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
+    async def unpublish_tree(self, dataset_id: str, revision: int, after: int) -> None:
+        await self.lock_generation(dataset_id, after)
         await self.execute(
             update(datasets)
             .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
@@ -304,30 +296,7 @@ class Trees(Documents):
             )
         )
         await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live")
-
-    async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
-        await self.hold_dataset(dataset_id)
-        abandoned = and_(trees.c.state == "building", trees.c.fingerprint.is_distinct_from(keep_fingerprint))
-        rows = await self.all(
-            select(trees.c.tree_id).where(
-                self.own(trees),
-                trees.c.dataset_id == dataset_id,
-                or_(trees.c.state == "superseded", abandoned),
-            )
-        )
-        old = [row["tree_id"] for row in rows]
-        # From the outside in: the cascades alone would do it row by row.
-        for table, column in (
-            (embeddings, embeddings.c.generation_id),
-            (postings, postings.c.generation_id),
-            (posting_totals, posting_totals.c.generation_id),
-            (tree_node_chunks, tree_node_chunks.c.tree_id),
-            (tree_edges, tree_edges.c.tree_id),
-            (tree_nodes, tree_nodes.c.tree_id),
-            (trees, trees.c.tree_id),
-        ):
-            await self.execute(delete(table).where(self.own(table), column.in_(old)))
-        return len(old)
+        await self.end_generation(dataset_id)
 
     async def _add_stats(self, tree_id: UUID, level: int, stats: JsonObject) -> None:
         await self.execute(

@@ -49,7 +49,7 @@ class NewVector:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document with its newest version, as an upload has to know it."""
+    """A document with its newest version that was not replaced, as an upload has to know it."""
 
     dataset_id: str
     doc_id: str

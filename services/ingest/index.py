@@ -68,6 +68,10 @@ class IndexStorage(UnitOfWork, Protocol):
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None: ...
 
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """As whoever changes documents or trees of a dataset does before anything else. Raises DatasetNotFound."""
+        ...
+
     async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None: ...
 
     async def refinement_figures(self, job_id: UUID) -> JsonObject:
@@ -274,7 +278,7 @@ class DocumentIndexer:
         beside = [version.version_id for version in versions if not version.build_tree]
         dataset_id = run.job.dataset_id
         async with self._open(run.tenant, run.lease) as work:
-            # The dataset's row first, as whoever changes documents or trees of a dataset does.
+            await work.lock_dataset(dataset_id)
             revision = await work.want_tree(dataset_id) if for_tree else None
             result = upload_result(versions, await work.refinement_figures(run.job.job_id))
             await work.serve_versions(beside)

@@ -153,7 +153,7 @@ class Maintenance:
         now: float = await self._compute(regret, self._step.leaves, groups, self._step.shape)
         return {
             "yardstick": asdict(before.yardstick),
-            "generation": before.generation + 1,
+            "batches": before.generation + 1,
             "regret": round(now - before.yardstick.regret, 4),
             "written": sum(self._reasons.values()),
             "reasons": self._reasons,
@@ -246,7 +246,7 @@ def live_tree(generation: Generation, leaves: Level) -> LiveTree:
         regret=stored_yardstick["regret"],
         leaves=stored_yardstick["leaves"],
     )
-    return LiveTree(int(stats.get("generation", 0)), leaves.frontier, tuple(levels), yardstick)
+    return LiveTree(int(stats.get("batches", 0)), leaves.frontier, tuple(levels), yardstick)
 
 
 def level_above(
@@ -300,4 +300,4 @@ async def clustering_stats(compute: Compute, grown: Grown, params: TreeParams) -
     ]
     shape = Shape(params.grouper, params.grouping, params.levels_cap)
     measured: Yardstick = await compute(yardstick_of, leaves, levels, shape)
-    return {"yardstick": asdict(measured), "generation": 0, "regret": 0.0}
+    return {"yardstick": asdict(measured), "batches": 0, "regret": 0.0}

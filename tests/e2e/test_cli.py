@@ -119,6 +119,25 @@ def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate
         assert run(at, "estimate", "one.md", "--dataset", "refined", "--refine", "sometimes").returncode == 2
 
 
+def test_what_a_dataset_served_before_is_listed_and_served_again(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, _), note = service, tmp_path / "note.md"
+    for words in ("The quillback rules.", "The zarvel rules."):
+        note.write_text(f"# Rules\n\n{words}\n")
+        assert run(at, "ingest", str(note), "--dataset", "rules").returncode == 0
+    listed = run(at, "generations", "rules")
+    assert "first build" in listed.stdout, listed.stderr
+    assert "kept" in listed.stdout
+
+    back = run(at, "rollback", "rules", "1")
+    assert "Generation 1 is served again, as generation 3." in back.stdout, back.stderr
+    assert "quillback" in run(at, "retrieve", "What rules?", "--dataset", "rules").stdout
+    assert "nothing to do" in run(at, "rollback", "rules", "3").stdout
+    assert "rolled back to 1" in run(at, "generations", "rules").stdout
+    refused = run(at, "rollback", "rules", "9")
+    assert refused.returncode == 1
+    assert "generation_not_found" in refused.stderr
+
+
 def test_what_is_refused_is_told_and_the_rest_goes_on(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, _), folder = service, shelf(tmp_path)
     (folder / "empty.md").write_text("   ")

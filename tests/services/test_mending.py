@@ -133,6 +133,8 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
     job = await mended(api)
     assert (job["status"], job["job_type"]) == ("succeeded", "mend")
     assert (job["result"]["mended"], job["result"]["degraded"]) == (len(marked(before)), 0)
+    newest = (await api.data("/v1/datasets/ds/generations"))["items"][0]
+    assert (newest["generation"], newest["reason"], newest["changed"]) == (2, "mended", 0)
 
     after = await nodes_of(api)
     assert after.keys() == before.keys()
@@ -143,6 +145,7 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
         if any(places.get(child["node_id"]) in touched for child in before[place]["children"]):
             touched.add(place)
     assert len(touched) < len(before)
+    assert newest["written"] == len(touched)
     for place, node in before.items():
         if place in touched:
             assert after[place]["meta"]["summary_kind"] == "abstractive"

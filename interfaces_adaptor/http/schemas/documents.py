@@ -112,7 +112,9 @@ class DatasetOut(BaseModel):
     tree_status: Literal["none", "building", "live", "behind"] = Field(
         description="`behind`: documents changed since; the tree that is live answers meanwhile."
     )
-    generation: int | None = Field(description="Changes that the tree took since it was last clustered as a whole.")
+    generation: int | None = Field(
+        description="Number of what is live in the dataset's history: 1, 2, 3, …; it grows with every switch."
+    )
     regret: float | None = Field(
         description="How much larger the share of passages is that a clustering of the whole would group otherwise."
     )
@@ -143,7 +145,7 @@ class DatasetOut(BaseModel):
             settings=dict(entry.settings),
             live_tree=LiveTreeOut.of(entry.live_tree) if entry.live_tree else None,
             tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
-            generation=stats.get("generation"),
+            generation=entry.generation,
             needs_key=entry.needs_key,
             regret=stats.get("regret"),
             degraded=stats.get("degraded", 0),

@@ -1,6 +1,6 @@
 """Who pays for a job, which job brings a version in, and uploads of many documents that are committed at once.
 
-Revision: 0006
+Revision: 0004
 Revises: 0003
 """
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0006"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
