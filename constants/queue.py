@@ -8,3 +8,6 @@ RUN_JOB = "raptor.run_job"
 RESCUE_JOBS = "raptor.rescue_jobs"
 PURGE_PAID_RESULTS = "raptor.purge_paid_results"
 DROP_VECTOR_INDEXES = "raptor.drop_vector_indexes"
+
+# The trigger on `jobs` (migration 0005) says on this channel whose jobs have changed.
+JOB_CHANGES = "raptor_jobs"

@@ -16,6 +16,7 @@ from services.cost.estimate import CostEstimator
 from services.domain import TenantId
 from services.errors import InvalidRequest
 from services.ingest.upload import DocumentIngestor
+from services.jobs.follow import JobFollower
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.models.registry import Models
@@ -34,6 +35,7 @@ class Services:
     embedder: TextEmbedder
     lifecycle: Lifecycle
     estimator: CostEstimator
+    follower: JobFollower
     models: Models
     open_storage: OpenStorage[Storage]
 
