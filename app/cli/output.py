@@ -21,6 +21,7 @@ def show_hits(found: dict[str, Any]) -> None:
             f"{hit['doc_id']} [{hit['start']}:{hit['end']}]" if hit["doc_id"] else f"{len(hit['chunk_ids'])} passages"
         )
         head = f"[bold]{number}[/] [cyan]{hit['kind']}[/] level {hit['level']}  score {hit['score']:.3f}"
+        head += "  [yellow]written without its model[/]" if hit["degraded"] else ""
         console.print(f"{head}  {escape(place)}  [dim]{escape(where)}[/]", highlight=False)
         console.print(escape(shortened(hit["text"], 400)), highlight=False)
         console.print()

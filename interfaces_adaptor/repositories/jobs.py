@@ -197,12 +197,12 @@ class Jobs(UnitOfWork):
         )
         await self._forget_secrets(lease.job_id)
 
-    async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
+    async def finish_waiting(self, dataset_id: str, revision: int, result: JsonObject) -> None:
         await self.execute(
             """
             with done as (
                 update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
-                    updated_at = now(), result = result || jsonb_build_object('tree_id', cast(:tree as text))
+                    updated_at = now(), result = result || cast(:result as jsonb)
                 where tenant_id = :tenant and dataset_id = :dataset and status = 'running'
                     and awaits_revision <= :revision
                 returning job_id
@@ -211,7 +211,7 @@ class Jobs(UnitOfWork):
             """,
             dataset=dataset_id,
             revision=revision,
-            tree=tree_name,
+            result=as_json(dict(result)),
         )
 
     async def fail_job(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:

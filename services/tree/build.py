@@ -72,8 +72,8 @@ class BuildStorage(UnitOfWork, Protocol):
         """Removes what abandoned builds and superseded trees left; how many trees that were."""
         ...
 
-    async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
-        """The uploads that waited for a tree of this revision have succeeded."""
+    async def finish_waiting(self, dataset_id: str, revision: int, result: JsonObject) -> None:
+        """The uploads that waited for a tree of this revision have succeeded; `result` is added to theirs."""
         ...
 
     async def succeed_job(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None: ...
@@ -204,7 +204,8 @@ class TreeBuilder:
             else:
                 await work.publish_tree(tree.tree_id, dataset.dataset_id, revision, versions, stats)
             name = tree_name(tree.tree_id) if tree is not None else None
-            await work.finish_waiting(dataset.dataset_id, revision, name)
+            told = {"tree_id": name, "degraded": stats.get("newly_degraded", 0)}
+            await work.finish_waiting(dataset.dataset_id, revision, told)
             await work.succeed_job(run.lease, {"tree_id": name, "unchanged": not stats, **stats}, run.figures())
             await work.commit()
 
