@@ -127,7 +127,7 @@ class CostEstimator:
 
     def _tree_params(self, dataset: Dataset | None, request: EstimateRequest, context: CallContext) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}
-        params = self._params.changed({**settings, **request.changes})
+        params = self._params.changed(request.changes, settings)
         return replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, context))
 
 

@@ -129,7 +129,7 @@ class TreeBuilder:
             dataset = await work.get_dataset(run.job.dataset_id)
             leaves, versions = await work.leaves_to_build(dataset.dataset_id)
             live = await work.live_tree(dataset.dataset_id)
-        params = self._params.changed(dataset.settings)
+        params = self._params.changed({}, dataset.settings)
         params = replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, run.context))
         fingerprint = fingerprint_of(dataset, params, leaves)
         anew = bool(run.job.params.get("full"))

@@ -30,9 +30,6 @@ from services.tree.nodes import Leaf, PlannedNode, StoredLevel, Tree, WrittenNod
 from services.tree.params import TreeParams
 from utils.hashing import stable_uuid
 
-# Of the parameters stored with a tree these are no `TreeParams`.
-BESIDE_PARAMS = {"embedder", "engine_version"}
-
 
 class MendStorage(UnitOfWork, Protocol):
     """What mending asks of storage."""
@@ -116,8 +113,7 @@ class TreeMender:
         with run.timed("db_s"):
             tree = await self._open_tree(run, dataset, live, leaves, levels)
         mending = mending_of(levels, tree.tree_id)
-        names = live.params.keys() - BESIDE_PARAMS
-        params = self._params.changed({name: live.params[name] for name in names})
+        params = self._params.changed({}, live.params)
         with TemporaryDirectory(prefix="raptor-mend-") as scratch:
             growth = Growth(
                 run=run,

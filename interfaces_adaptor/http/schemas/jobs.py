@@ -11,6 +11,7 @@ from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
 from interfaces_adaptor.repositories.dataset_entries import IndexEntry
 from services.jobs.job import Job
+from services.tree.params import tree_ranges
 
 
 class JobOut(BaseModel):
@@ -80,8 +81,7 @@ class RetryNodesBody(ByokFields):
 
 
 class RebuildBody(ByokFields):
-    """`tree` changes parameters of the tree for this and later builds; `full` clusters anew even if nothing changed;
-    `max_…` limit what this build may cost."""
+    """`full` clusters anew even if nothing changed; `max_…` limit what this build may cost."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -89,7 +89,13 @@ class RebuildBody(ByokFields):
     new_embedding_model: None = None
     full: bool = False
     summary_llm: str | None = None
-    tree: dict[str, Any] = Field(default_factory=dict)
+    tree: dict[str, Any] = Field(
+        default_factory=dict,
+        description=(
+            "Parameters of the tree for this and later builds: `grouper`, `summary_llm`, "
+            + ", ".join(f"`{name}` ({wanted})" for name, wanted in tree_ranges().items())
+        ),
+    )
     max_cost: float | None = None
     max_tokens: int | None = None
     max_calls: int | None = None
