@@ -129,7 +129,7 @@ class TreeMender:
         figures = {
             "mended": len(mending.broken) - len(grown.figures.degraded),
             **grown.figures.as_stats(run, grown.depth),
-            **{name: live.stats[name] for name in ("yardstick", "generation") if name in live.stats},
+            **{name: live.stats[name] for name in ("yardstick", "generation", "regret", "lag") if name in live.stats},
         }
         await self._publish(run, dataset, live, tree, figures)
 

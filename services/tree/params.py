@@ -57,7 +57,7 @@ class TreeParams:
             grouping = GroupingParams(**{name: value for name, value in values.items() if name not in own})
         except InvalidGrouping as error:
             # Each may be alone, and they cannot be together.
-            together = {name: error.message for name in ("min_k", "max_k") if name in kept}
+            together: dict[str, str] = {name: error.message for name in ("min_k", "max_k") if name in kept}
             if together and not changes.keys() & {"min_k", "max_k"}:
                 raise _broken(together, default) from error
             raise InvalidRequest(f"The tree parameters make no sense: {error.message}.") from error

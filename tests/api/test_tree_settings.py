@@ -27,6 +27,7 @@ DEFAULTS = TreeParams().as_json()
 RANGES = tree_ranges()
 NEVER: list[Any] = [True, False, "", "7", "many", [], [3], {}, {"least": 1}, 2**70, -(2**70), 10**400, -1]
 NEVER += [math.nan, math.inf, -math.inf, 1e308, -1e308, 2**31 * 1.5, -0.5]
+NO_NAMES: list[Any] = [None, True, 7, "", [], {}, math.nan]
 
 
 def never(name: str) -> list[Any]:
@@ -37,8 +38,8 @@ def never(name: str) -> list[Any]:
     return NEVER + beyond + nothing
 
 
-CASES = [(name, value) for name in RANGES for value in never(name)]
-CASES += [(name, value) for name in ("grouper", "summary_llm") for value in (None, True, 7, "", [], {}, math.nan)]
+CASES: list[tuple[str, Any]] = [(name, value) for name in RANGES for value in never(name)]
+CASES += [(name, value) for name in ("grouper", "summary_llm") for value in NO_NAMES]
 
 
 async def rebuild(api: ApiClient, tree: dict[str, Any]) -> Any:
