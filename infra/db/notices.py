@@ -7,9 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable
 
-import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -49,8 +47,9 @@ class Notices:
                 await self._listen_once(tell)
             except NothingHeard as error:
                 pause_s, why = PROBE_S, str(error)
-            except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                why = str(error)
+            except Exception as error:
+                # Whatever it was: who waits is read once a second, and it is tried again.
+                why = f"{type(error).__name__}: {error}"
             if self.arrive or not silent:
                 logger.warning("no notices from the database: jobs are read once a second", extra={"why": why})
                 self.arrive, silent = False, True
