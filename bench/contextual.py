@@ -16,7 +16,7 @@ from bench.corpora import corpus
 from infra.embeddings.batching import window_units
 from services.chunking import CHUNKERS
 from services.domain import ChunkingParams, EmbeddingSpace
-from services.ingest.index import to_embed
+from services.ingest.requests import to_embed
 from services.text.postings import indexed_text
 from utils.batching import batches
 from utils.tokens import estimate_tokens

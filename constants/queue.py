@@ -7,6 +7,7 @@ QUEUE = "raptor"
 RUN_JOB = "raptor.run_job"
 RESCUE_JOBS = "raptor.rescue_jobs"
 PURGE_PAID_RESULTS = "raptor.purge_paid_results"
+EXPIRE_UPLOADS = "raptor.expire_uploads"
 DROP_VECTOR_INDEXES = "raptor.drop_vector_indexes"
 
 # The trigger on `jobs` (migration 0005) says on this channel whose jobs have changed.

@@ -4,7 +4,7 @@ A statement tells each dataset whose jobs it changed once, however many they are
 that waits for it. Two triggers, because a transition table is of one kind of event.
 
 Revision: 0005
-Revises: 0002
+Revises: 0006
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -35,6 +35,7 @@ class DatasetEntry:
     documents_outside_tree: int
     summaries: int
     summaries_waiting: int
+    needs_key: bool
     usage: JsonObject
     created_at: datetime
     updated_at: datetime
@@ -58,7 +59,7 @@ DATASETS = """
     from datasets s
     left join lateral (
         select count(*) as documents, sum(v.chunk_count) as chunks,
-            count(*) filter (where s.live_tree_id is not null and not exists (
+            count(v.version_id) filter (where s.live_tree_id is not null and not exists (
                 select from chunks c join tree_nodes t on t.tenant_id = c.tenant_id and t.chunk_id = c.chunk_id
                 where c.tenant_id = v.tenant_id and c.version_id = v.version_id and t.tree_id = s.live_tree_id
             )) as outside
@@ -70,7 +71,7 @@ DATASETS = """
     left join lateral (
         select count(*) as total, count(v.embedded_at) as embedded,
             count(*) filter (where v.state = 'indexing' and v.embedded_at is null and exists (
-                select from jobs j where j.tenant_id = v.tenant_id and j.version_id = v.version_id
+                select from jobs j where j.tenant_id = v.tenant_id and j.job_id = v.job_id
                     and j.status = 'running'
             )) as running
         from document_versions v
@@ -84,7 +85,7 @@ DATASETS = """
     ) w on true
     left join lateral (
         select j.error from jobs j
-        join document_versions v on v.tenant_id = j.tenant_id and v.version_id = j.version_id
+        join document_versions v on v.tenant_id = j.tenant_id and v.job_id = j.job_id
         where j.tenant_id = s.tenant_id and j.dataset_id = s.dataset_id and j.status = 'failed' and v.state = 'failed'
         order by j.created_at desc limit 1
     ) f on true
@@ -132,6 +133,7 @@ class DatasetEntries(Trees):
             documents_outside_tree=row["outside"],
             summaries=row["summaries"],
             summaries_waiting=row["waiting"],
+            needs_key=row["needs_key"],
             usage={name: float(value) for name, value in row["usage"].items()},
             created_at=row["created_at"],
             updated_at=row["updated_at"],

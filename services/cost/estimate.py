@@ -30,6 +30,7 @@ from services.storage import OpenStorage
 from services.tree.build import fingerprint_of
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class CostEstimator:
             terms = self._models.embedder_terms(space)
             embedding = await embedding_lines(work, terms, space, expected.new.values())
             live = await work.live_tree(request.dataset_id) if dataset is not None else None
-        params = self._tree_params(dataset, request, context)
+        params = self._tree_params(dataset, live if request.uploads else None, request, context)
         stays = dataset is not None and live is not None and tree_stays(live, dataset, expected, params)
         levels = [] if stays or not request.build_tree else expected_levels(expected.leaves(), params)
         summaries = self._models.chat_terms(params.summary_llm)
@@ -125,10 +126,12 @@ class CostEstimator:
             return dataset.space
         return await self._models.space(request.embedding_model, context)
 
-    def _tree_params(self, dataset: Dataset | None, request: EstimateRequest, context: CallContext) -> TreeParams:
+    def _tree_params(
+        self, dataset: Dataset | None, live: Tree | None, request: EstimateRequest, context: CallContext
+    ) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}
         params = self._params.changed(request.changes, settings)
-        return replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, context))
+        return replace(params, summary_llm=writer_of(self._models, params.summary_llm, live, context))
 
 
 async def dataset_or_none(work: EstimateStorage, request: EstimateRequest) -> Dataset | None:

@@ -16,7 +16,7 @@ from services.cost.expected_tree import Leaves
 from services.cost.usage import Usage
 from services.domain import Dataset, EmbeddingSpace
 from services.ingest.documents import StoredDocument
-from services.ingest.index import embedded_together, to_embed
+from services.ingest.requests import embedded_together, to_embed, units_of
 from services.ingest.upload import Upload, same_processing
 from services.models.registry import EmbedderTerms
 from services.storage import UnitOfWork
@@ -37,8 +37,9 @@ class EstimateStorage(UnitOfWork, Protocol):
 
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None: ...
 
-    async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
-        """The leaves that a tree built now would stand on, in reading order, and the versions they belong to."""
+    async def leaves_to_build(self, dataset_id: str, payer: str | None) -> tuple[list[Leaf], list[UUID]]:
+        """The leaves that a tree built now would stand on, in reading order, and the versions they belong to; with
+        None, those of whatever is embedded."""
         ...
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]: ...
@@ -104,7 +105,7 @@ async def expected_dataset(
         to_refine.append(one)
     kept: list[Leaf] = []
     if dataset is not None:
-        leaves, _ = await work.leaves_to_build(dataset.dataset_id)
+        leaves, _ = await work.leaves_to_build(dataset.dataset_id, None)
         kept = [leaf for leaf in leaves if leaf.doc_id not in replaced]
         if space != dataset.space:
             new |= await chunks_by_document(work, kept)
@@ -145,15 +146,15 @@ async def embedding_lines(
     """The line of embedding the documents, in the calls that `DocumentIndexer` makes; none for a built-in model."""
     if terms.terms is None:
         return []
+    by_document = [[indexed_text(path, text) for path, text in document] for document in documents]
+    texts = [text for document in by_document for text in document]
+    units = units_of(by_document, terms.units)
+    keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
+    stored = await work.embedded_keys(list(keys.values()), space)
+    missing = to_embed(units, {position for position, key in keys.items() if key in stored})
     used = Usage()
-    for document in documents:
-        texts = [indexed_text(path, text) for path, text in document]
-        units = terms.units(texts)
-        keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
-        stored = await work.embedded_keys(list(keys.values()), space)
-        missing = to_embed(units, {position for position, key in keys.items() if key in stored})
-        for together in embedded_together(missing, units, terms.batch):
-            sent = [[texts[position] for position in positions] for positions in together]
-            tokens = sum(estimate_tokens(text) for part in sent for text in part)
-            used += Usage(calls=terms.calls(sent), input_tokens=tokens)
+    for together in embedded_together(missing, units, terms.batch):
+        sent = [[texts[position] for position in positions] for positions in together]
+        tokens = sum(estimate_tokens(text) for part in sent for text in part)
+        used += Usage(calls=terms.calls(sent), input_tokens=tokens)
     return [line_of("embed", terms.terms, used, rounds=used.calls)] if used.calls else []

@@ -111,10 +111,11 @@ class TreeMaintainer:
         known = set(before.leaves.keys)
         changed = len(known.symmetric_difference(new.frontier.keys))
         drift = await self._compute(regret, before.leaves, before.levels[0].groups, shape)
-        if clustering_due(before, self._params, drift, changed) is not None:
+        due = clustering_due(before, self._params, drift, changed)
+        if due == "batch":
             return None
         step = begin(before, new.frontier, shape, self._params)
-        return Maintenance(step, now, texts_of(generation, now), self._compute)
+        return Maintenance(step, now, texts_of(generation, now), self._compute, clustering_due=due is not None)
 
     async def _leaf_level(self, run: JobRun, leaves: Sequence[Leaf], space: EmbeddingSpace, path: Path) -> Level:
         with run.timed("db_s"), path.open("wb") as file:
@@ -125,12 +126,22 @@ class TreeMaintainer:
 
 
 class Maintenance:
-    """Plans one level after the other; `texts` are those that may stay, by the key of their group."""
+    """Plans one level after the other; `texts` are those that may stay, by the key of their group. With
+    `clustering_due` the tree has drifted so far that the whole is better clustered anew, after this."""
 
     replays = True
 
-    def __init__(self, step: Step, leaves: Sequence[Leaf], texts: Mapping[str, WrittenNode], compute: Compute) -> None:
+    def __init__(
+        self,
+        step: Step,
+        leaves: Sequence[Leaf],
+        texts: Mapping[str, WrittenNode],
+        compute: Compute,
+        *,
+        clustering_due: bool,
+    ) -> None:
         self.leaves = leaves
+        self.clustering_due = clustering_due
         self._reasons: dict[str, int] = {}
         self._step = step
         self._plans: list[LevelPlan] = []

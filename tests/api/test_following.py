@@ -48,7 +48,7 @@ def counted() -> Iterator[list[str]]:
 async def queued_jobs(container: Container, number: int) -> list[UUID]:
     async with container.services.open_storage(DEFAULT_TENANT) as work:
         await work.open_dataset("ds", SPACE, "exact")
-        started = [await work.start_job(NewJob("ingest", "ds", f"doc {at}", None, {})) for at in range(number)]
+        started = [await work.start_job(NewJob("ingest", "ds", f"doc {at}", None, "", {})) for at in range(number)]
         await work.commit()
     return started
 
@@ -117,7 +117,7 @@ async def test_only_those_hear_whose_dataset_has_changed(container: Container) -
     (job,) = await queued_jobs(container, 1)
     async with container.services.open_storage(DEFAULT_TENANT) as work:
         await work.open_dataset("other", SPACE, "exact")
-        other = await work.start_job(NewJob("ingest", "other", "doc", None, {}))
+        other = await work.start_job(NewJob("ingest", "other", "doc", None, "", {}))
         await work.commit()
     async with followers(container, [job]) as tasks:
         await until_notices_arrive(container)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
-from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
 from interfaces_adaptor.repositories.dataset_entries import IndexEntry
 from services.jobs.job import Job
 from services.tree.params import tree_ranges
@@ -70,17 +70,13 @@ class RebuildStarted(JobStarted):
     warnings: list[str] = Field(default_factory=list)
 
 
-class RetryNodesBody(ByokFields):
+class RetryNodesBody(ByokFields, BudgetFields):
     """Limits of the job in US dollars, tokens and calls."""
 
     model_config = ConfigDict(extra="forbid")
 
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
-
-class RebuildBody(ByokFields):
+class RebuildBody(ByokFields, BudgetFields):
     """`full` clusters anew even if nothing changed; `max_…` limit what this build may cost."""
 
     model_config = ConfigDict(extra="forbid")
@@ -96,19 +92,12 @@ class RebuildBody(ByokFields):
             + ", ".join(f"`{name}` ({wanted})" for name, wanted in tree_ranges().items())
         ),
     )
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
-class RetryBody(ByokFields):
+class RetryBody(ByokFields, BudgetFields):
     """New limits for the job; what it has used before counts. Provider keys have to be sent again."""
 
     model_config = ConfigDict(extra="forbid")
-
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
 class PartOut(BaseModel):
