@@ -16,11 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.queue import DROP_VECTOR_INDEXES, EXPIRE_UPLOADS, PURGE_PAID_RESULTS, REMOVE_OLD_GENERATIONS
+from constants.queue import (
+    DROP_VECTOR_INDEXES,
+    EXPIRE_UPLOADS,
+    JOB_CHANGES,
+    PURGE_PAID_RESULTS,
+    REMOVE_OLD_GENERATIONS,
+)
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.health import database_checks
 from infra.db.migrate import Migrations
+from infra.db.notices import Notices
 from infra.db.vector_indexes import VectorIndexes
 from infra.limiter import Limiter, Limits
 from infra.model_registry import load_models
@@ -46,6 +53,7 @@ from services.health import Health
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
+from services.jobs.follow import JobFollower
 from services.jobs.runner import JobKind, JobRunner
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
@@ -103,6 +111,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
             estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
+            follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             models=models,
             open_storage=storage,
         )
@@ -110,6 +119,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         try:
             yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health)
         finally:
+            await services.follower.close()
             await engine.dispose()
 
 

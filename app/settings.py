@@ -93,9 +93,9 @@ class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     summary_tokens: int = 200
     levels_cap: Annotated[int | None, Empty] = None
     debounce_max_seconds: float = Field(30.0, ge=0)
-    maintenance_price: float = Field(0.25, ge=0, le=100)
-    maintenance_lag: float = Field(0.1, ge=0, le=0.5)
-    maintenance_regret: float = Field(0.04, ge=0, le=1)
+    maintenance_price: float = 0.25
+    maintenance_lag: float = 0.1
+    maintenance_regret: float = 0.04
 
     def maintenance(self) -> MaintenanceParams:
         from services.maintenance import MaintenanceParams
@@ -310,11 +310,14 @@ def check_chunks(settings: ChunkSettings) -> None:
 
 def check_tree(settings: TreeSettings) -> None:
     """Raises SettingsError."""
-    try:
-        settings.params()
-    except InvalidRequest as error:
-        prefix = TreeSettings.model_config["env_prefix"]
-        raise SettingsError(f"{prefix}…: {error.message}") from None
+    from services.clustering import InvalidGrouping
+
+    prefix = TreeSettings.model_config["env_prefix"]
+    for read, family in ((settings.params, "…"), (settings.maintenance, "MAINTENANCE_…")):
+        try:
+            read()
+        except (InvalidRequest, InvalidGrouping) as error:
+            raise SettingsError(f"{prefix}{family}: {error.message}") from None
 
 
 def check_providers(settings: ProviderSettings) -> None:

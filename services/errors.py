@@ -36,6 +36,10 @@ class InvalidRequest(RaptorError):
     status = 422
 
 
+class BrokenTreeSettings(InvalidRequest):
+    """The tree settings stored with the dataset cannot be: `rebuild` with other ones replaces them."""
+
+
 class UnsupportedFileType(RaptorError):
     """Only Markdown is accepted: the file's name must end in .md or .markdown."""
 

@@ -185,7 +185,7 @@ class Lifecycle:
             running = await work.running_job(dataset_id, "build")
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
-            params = self._tree_params.changed({**dataset.settings, **changes})
+            params = self._tree_params.changed(changes, dataset.settings)
             context = CallContext(tenant, dataset_id, keys=keys)
             self._models.check(params.summary_llm, context)
             self._models.embedder(dataset.space, context)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.options import DatasetId, Key, Refine, Url
-from app.cli.output import show_generations, show_hits, show_jobs, show_tree
+from app.cli.output import show_datasets, show_generations, show_hits, show_jobs, show_tree
 from app.cli.progress import ingest_with_progress
 from app.client import service_client
 from interfaces_adaptor.clients.service_client import markdown_files
@@ -20,7 +20,7 @@ console = Console()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (ingest, retrieve, tree, generations, rollback, jobs, delete, undelete):
+    for command in (ingest, retrieve, tree, datasets, generations, rollback, jobs, delete, undelete):
         app.command(rich_help_panel="Use a service")(command)
     app.command(rich_help_panel="Use a service", name="retry-nodes")(retry_nodes)
 
@@ -71,7 +71,7 @@ def tree(
     url: Url = None,
     api_key: Key = None,
 ) -> None:
-    """Print the outline of a dataset's tree."""
+    """Print the state of a dataset's tree, and its outline."""
     with service_client(url, api_key) as client:
         show_tree(client, dataset, depth)
 
@@ -102,6 +102,12 @@ def rollback(
         console.print(f"Generation {generation} is what is served: nothing to do.", highlight=False)
     else:
         console.print(f"Generation {generation} is served again, as generation {done['generation']}.", highlight=False)
+
+
+def datasets(url: Url = None, api_key: Key = None) -> None:
+    """List datasets, with the state of their trees."""
+    with service_client(url, api_key) as client:
+        show_datasets(client.datasets())
 
 
 def jobs(

@@ -510,7 +510,7 @@ jobs = Table(
     ),
     comment=(
         "What clients see of background work. The queue's own row is in `procrastinate_jobs`, inserted in the same "
-        "transaction."
+        "transaction. Triggers tell on the channel `raptor_jobs` whose jobs a statement has changed."
     ),
 )
 

@@ -50,4 +50,5 @@ def hit_from(row: RowMapping, scored: Scored) -> Hit:
         start=row["start_char"],
         end=row["end_char"],
         chunk_ids=tuple(row["chunk_ids"] or ()),
+        degraded=row["degraded"],
     )

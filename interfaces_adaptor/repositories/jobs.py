@@ -210,12 +210,12 @@ class Jobs(UnitOfWork):
         )
         await self._forget_secrets(lease.job_id)
 
-    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, tree_name: str | None) -> None:
+    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, result: JsonObject) -> None:
         await self.execute(
             """
             with done as (
                 update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
-                    updated_at = now(), result = result || jsonb_build_object('tree_id', cast(:tree as text))
+                    updated_at = now(), result = result || cast(:result as jsonb)
                 where tenant_id = :tenant and dataset_id = :dataset and status = 'running'
                     and awaits_revision <= :revision and (cast(:payer as text) is null or payer = :payer)
                 returning job_id
@@ -225,7 +225,7 @@ class Jobs(UnitOfWork):
             dataset=dataset_id,
             revision=revision,
             payer=payer,
-            tree=tree_name,
+            result=as_json(dict(result)),
         )
 
     async def fail_job(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:

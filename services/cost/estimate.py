@@ -144,7 +144,7 @@ class CostEstimator:
         self, dataset: Dataset | None, live: Tree | None, request: EstimateRequest, context: CallContext
     ) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}
-        params = self._params.changed({**settings, **request.changes})
+        params = self._params.changed(request.changes, settings)
         return replace(params, summary_llm=writer_of(self._models, params.summary_llm, live, context))
 
 

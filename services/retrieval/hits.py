@@ -50,7 +50,8 @@ class Ancestor:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A node that was found. `chunk_ids` are the leaves under it, in reading order; a leaf has its own span, which is
-    wider than its chunk where neighbours were merged into it. `path` leads from its parent to the root; `evidence`
+    wider than its chunk where neighbours were merged into it. `degraded` is a summary that was written without its
+    model, because that failed. `path` leads from its parent to the root; `evidence`
     are passages under a summary, where they were asked for."""
 
     node_id: UUID
@@ -66,5 +67,6 @@ class Hit:
     start: int | None
     end: int | None
     chunk_ids: tuple[UUID, ...]
+    degraded: bool = False
     path: tuple[Ancestor, ...] = ()
     evidence: tuple[Hit, ...] = ()

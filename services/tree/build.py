@@ -73,8 +73,9 @@ class BuildStorage(UnitOfWork, Protocol):
         `publish_tree`."""
         ...
 
-    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, tree_name: str | None) -> None:
-        """The payer's uploads (None: all) that waited for a tree of this revision have succeeded."""
+    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, result: JsonObject) -> None:
+        """The payer's uploads (None: all) that waited for a tree of this revision have succeeded; `result` is added to
+        theirs."""
         ...
 
     async def request_build(
@@ -134,7 +135,7 @@ class TreeBuilder:
             dataset = await work.get_dataset(run.job.dataset_id)
             leaves, versions = await work.leaves_to_build(dataset.dataset_id, payer)
             live = await work.live_tree(dataset.dataset_id)
-        wanted = self._params.changed(dataset.settings)
+        wanted = self._params.changed({}, dataset.settings)
         writer = writer_of(self._models, wanted.summary_llm, live if payer is not None else None, run.context)
         params = replace(wanted, summary_llm=writer)
         fingerprint = fingerprint_of(dataset, params, leaves)
@@ -229,8 +230,9 @@ class TreeBuilder:
                 new = Publication(dataset.dataset_id, tree.tree_id, revision, dataset.generation, reason, stats)
                 await work.publish_tree(new, versions)
             name = tree_name(tree.tree_id) if tree is not None else None
+            told = {"tree_id": name, "degraded": stats.get("newly_degraded", 0)}
             payer = None if run.job.params.get("whole") else run.job.payer
-            await work.finish_waiting(dataset.dataset_id, revision, payer, name)
+            await work.finish_waiting(dataset.dataset_id, revision, payer, told)
             await work.succeed_job(run.lease, {"tree_id": name, "unchanged": not stats, **stats}, run.figures())
             await work.commit()
 

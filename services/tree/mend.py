@@ -31,9 +31,6 @@ from services.tree.nodes import Leaf, PlannedNode, StoredLevel, Tree, WrittenNod
 from services.tree.params import TreeParams
 from utils.hashing import stable_uuid
 
-# Of the parameters stored with a tree these are no `TreeParams`.
-BESIDE_PARAMS = {"embedder", "engine_version"}
-
 
 class MendStorage(UnitOfWork, Protocol):
     """What mending asks of storage."""
@@ -114,8 +111,7 @@ class TreeMender:
         with run.timed("db_s"):
             tree = await self._open_tree(run, dataset, live, leaves, levels)
         mending = mending_of(levels, tree.tree_id)
-        names = live.params.keys() - BESIDE_PARAMS
-        params = self._params.changed({name: live.params[name] for name in names})
+        params = self._params.changed({}, live.params)
         with TemporaryDirectory(prefix="raptor-mend-") as scratch:
             growth = Growth(
                 run=run,
@@ -132,7 +128,7 @@ class TreeMender:
             "mended": len(mending.broken) - len(grown.figures.degraded),
             "written": sum(len(level.planned) for level in mending.levels) - len(mending.known),
             **grown.figures.as_stats(run, grown.depth),
-            **{name: live.stats[name] for name in ("yardstick", "batches") if name in live.stats},
+            **{name: live.stats[name] for name in ("yardstick", "batches", "regret", "lag") if name in live.stats},
         }
         await self._publish(run, dataset, live, tree, figures)
 

@@ -74,6 +74,11 @@ def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: P
     assert f"{len(TOPICS)} unchanged" in again.stdout
     outline = run(at, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
     assert "at level 0" in outline.stdout
+    assert "the tree holds all documents" in outline.stdout
+    shelves = run(at, "datasets")
+    assert shelves.returncode == 0, shelves.stderr
+    assert "shelf" in shelves.stdout
+    assert "the tree holds all" in " ".join(shelves.stdout.split())
     listed = run(at, "jobs")
     assert "succeeded" in listed.stdout
     examined = run(at, "doctor")

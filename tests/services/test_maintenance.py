@@ -159,19 +159,22 @@ async def test_a_large_batch_is_clustered_as_a_whole(notes: ApiClient, paid: Con
 
 
 async def test_a_dataset_tells_its_generation_and_how_far_it_is_from_a_clustering_of_the_whole(
-    notes: ApiClient,
+    notes: ApiClient, paid: Container
 ) -> None:
     await notes.ingest(note(NOTES), name="new.md", chunk_size="200")
     dataset = await notes.data("/v1/datasets/ds")
     assert (dataset["generation"], dataset["tree_status"], dataset["degraded"]) == (2, "live", 0)
     assert dataset["live_tree"]["stats"]["batches"] == 1
     assert -1 < dataset["regret"] < 1
+    assert 0 <= dataset["lag"] <= paid.settings.tree.maintenance_lag
+    assert (dataset["summaries_waiting"], dataset["summaries_waiting_share"]) == (0, 0.0)
 
     started = await notes.post("/v1/datasets/ds/rebuild", json={"full": True})
     assert (await notes.finished(started.json()["data"]["job_id"]))["result"]["unchanged"] is False
 
     dataset = await notes.data("/v1/datasets/ds")
-    assert (dataset["generation"], dataset["regret"], dataset["live_tree"]["stats"]["batches"]) == (3, 0.0, 0)
+    assert (dataset["generation"], dataset["regret"], dataset["lag"]) == (3, 0.0, 0.0)
+    assert dataset["live_tree"]["stats"]["batches"] == 0
 
 
 async def test_a_tree_whose_every_document_is_replaced_is_clustered_anew(notes: ApiClient, paid: Container) -> None:

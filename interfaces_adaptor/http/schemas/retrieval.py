@@ -98,6 +98,9 @@ class HitOut(BaseModel):
     start: int | None
     end: int | None
     chunk_ids: list[Hex]
+    degraded: bool = Field(
+        description="A summary of its sources' own sentences, because its model failed; `retry-nodes` rewrites it."
+    )
     path: list[AncestorOut]
     evidence: list[EvidenceOut]
 
@@ -117,6 +120,7 @@ class HitOut(BaseModel):
             start=hit.start,
             end=hit.end,
             chunk_ids=list(hit.chunk_ids),
+            degraded=hit.degraded,
             path=[AncestorOut.of(ancestor) for ancestor in hit.path],
             evidence=[EvidenceOut.of(passage) for passage in hit.evidence],
         )

@@ -18,7 +18,7 @@ with allowed as materialized (
 ),
 wanted as materialized (select * from unnest(cast(:ids as uuid[])) as w (node_id))
 select w.node_id, 'leaf' as kind, n.title, c.text, c.token_cnt, c.doc_id, d.source, c.heading_path, c.start_char,
-    c.end_char, array[c.chunk_id] as chunk_ids
+    c.end_char, array[c.chunk_id] as chunk_ids, false as degraded
 from wanted w
 join chunks c on c.tenant_id = :tenant and c.chunk_id = w.node_id
     and c.version_id in (select version_id from allowed)
@@ -31,7 +31,7 @@ union all
 select n.node_id, n.kind, n.title, n.text, n.token_cnt, null, null, null, null, null, (
     select array_agg(p.chunk_id order by p.rank) from tree_node_chunks p
     where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = n.node_id
-)
+), jsonb_exists(n.meta, 'reason')
 from wanted w
 cross join lateral (
     select t.* from tree_nodes t
