@@ -115,7 +115,7 @@ def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate
             )
         refused = run(at, "ingest", "one.md", "--dataset", "refined", "--refine", "llm")
         assert refused.returncode == 1
-        assert "needs a chat model" in " ".join(refused.stdout.split())
+        assert "needs a chat model" in " ".join(refused.stderr.split())
         for mode, stages in (("off", 0), ("llm", 1)):
             expected = run(
                 at, "estimate", "one.md", "--dataset", "refined", "--summary-llm", "deepseek", "--refine", mode
