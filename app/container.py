@@ -49,6 +49,7 @@ from services.clustering.warm_up import warm_up
 from services.compute import Compute
 from services.cost.budget import Budget
 from services.cost.estimate import CostEstimator
+from services.documents import DocumentEditor
 from services.health import Health
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
@@ -110,6 +111,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
+            documents=DocumentEditor(storage),
             estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             models=models,

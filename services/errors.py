@@ -207,6 +207,14 @@ class AmbiguousDocument(RaptorError):
     status = 409
 
 
+class SourceTaken(RaptorError):
+    """Another document of the dataset, perhaps a deleted one, is known by this source: `details.doc_id` is its id.
+    Change or erase that one first, or choose another source."""
+
+    code = "source_taken"
+    status = 409
+
+
 class EmbeddingSpaceConflict(RaptorError):
     """The dataset was embedded with another model: leave `embed_model` out, or embed the dataset again."""
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
+from services.documents import DocumentFilter
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
-from services.errors import AlreadyRunning, GenerationErased, GenerationNotFound, MissingProviderKey, TreeNotFound
+from services.errors import (
+    AlreadyRunning,
+    DocumentNotFound,
+    GenerationErased,
+    GenerationNotFound,
+    InvalidRequest,
+    MissingProviderKey,
+    TreeNotFound,
+)
 from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
@@ -41,8 +50,12 @@ class LifecycleStorage(UnitOfWork, Protocol):
         Raises DatasetNotFound."""
         ...
 
-    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
-        """Raises DocumentNotFound."""
+    async def find_documents(self, dataset_id: str, wanted: DocumentFilter, *, deleted: bool) -> list[str]:
+        """Their ids, the oldest first; deleted ones among them with `deleted`."""
+        ...
+
+    async def delete_documents(self, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
+        """How many of them there were."""
         ...
 
     async def undelete_document(self, dataset_id: str, doc_id: str) -> bool | None:
@@ -90,7 +103,7 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """The job as it was; what a cancelled upload was to bring in never goes live. Raises JobNotFound."""
         ...
 
-    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None: ...
+    async def cancel_uploads_of(self, dataset_id: str, doc_ids: Sequence[str]) -> None: ...
 
     async def begin_builds_anew(self, dataset_id: str, payer: str) -> None:
         """Builds that run and may hold what this payer's uploads brought begin again, with what is there now."""
@@ -112,6 +125,22 @@ class Rebuild:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The documents, and the job that writes anew what their text went into; None where there is nothing to write, or
+    nobody to pay for it."""
+
+    doc_ids: tuple[str, ...]
+    job_id: UUID | None
+
+
+async def delete(work: LifecycleStorage, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
+    """The dataset is locked already."""
+    if hard:
+        await work.cancel_uploads_of(dataset_id, doc_ids)
+    return await work.delete_documents(dataset_id, doc_ids, hard=hard)
+
+
 class Lifecycle:
     def __init__(
         self, open_storage: OpenStorage[LifecycleStorage], tree_params: TreeParams, models: Models, secrets: SecretBox
@@ -130,12 +159,32 @@ class Lifecycle:
         not ended are cancelled."""
         async with self._open(tenant) as work:
             await work.lock_dataset(dataset_id)
-            if hard:
-                await work.cancel_uploads_of(dataset_id, doc_id)
-            await work.delete_document(dataset_id, doc_id, hard=hard)
+            if not await delete(work, dataset_id, [doc_id], hard=hard):
+                raise DocumentNotFound(doc_id=doc_id)
             job_id = await self._write_anew(work, dataset_id, keys)
             await work.commit()
         return job_id
+
+    async def delete_matching(
+        self, tenant: TenantId, dataset_id: str, wanted: DocumentFilter, keys: Keys, *, hard: bool, dry_run: bool
+    ) -> Deletion:
+        """As `delete_document`, of all that the filter chooses, in one transaction with one build; hard: of those that
+        are deleted already too. With `dry_run` it only says which they are. Raises DatasetNotFound, InvalidRequest for
+        a filter that chooses everything."""
+        if wanted.is_empty:
+            raise InvalidRequest(
+                "`filter` names no condition, and would choose every document. To remove all, DELETE the dataset.",
+                field="filter",
+            )
+        async with self._open(tenant) as work:
+            await (work.get_dataset if dry_run else work.lock_dataset)(dataset_id)
+            doc_ids = await work.find_documents(dataset_id, wanted, deleted=hard)
+            if dry_run or not doc_ids:
+                return Deletion(tuple(doc_ids), None)
+            await delete(work, dataset_id, doc_ids, hard=hard)
+            job_id = await self._write_anew(work, dataset_id, keys)
+            await work.commit()
+        return Deletion(tuple(doc_ids), job_id)
 
     async def undelete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys) -> UUID | None:
         """A document that was deleted and not erased is back, in retrieval at once as far as the live tree still holds

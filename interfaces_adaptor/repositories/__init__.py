@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntries
 from interfaces_adaptor.repositories.datasets import Datasets
+from interfaces_adaptor.repositories.document_changes import DocumentChanges
 from interfaces_adaptor.repositories.document_entries import DocumentEntries
 from interfaces_adaptor.repositories.job_entries import JobEntries
 from interfaces_adaptor.repositories.jobs import Jobs
@@ -20,6 +21,7 @@ from interfaces_adaptor.repositories.vectors import Vectors
 class Storage(
     DatasetEntries,
     DocumentEntries,
+    DocumentChanges,
     NodeEntries,
     Rollback,
     OldGenerations,

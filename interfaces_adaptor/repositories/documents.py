@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, or_, select, update
+from sqlalchemy import Text, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
@@ -18,7 +18,6 @@ from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.generations import Generations
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams, JsonObject
-from services.errors import DocumentNotFound
 from services.ingest.documents import NewDocument, NewVersion, PendingVersion, StoredDocument, VersionToIndex
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
@@ -385,26 +384,31 @@ class Documents(Generations, Postings, Erasure):
         )
         await self.hide([row["version_id"] for row in gone])
 
-    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+    async def delete_documents(self, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
         await self.lock_dataset(dataset_id)
-        is_it = self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
+        of_them = (
+            self.own(documents),
+            documents.c.dataset_id == dataset_id,
+            documents.c.doc_id == any_of(doc_ids, Text()),
+        )
         there = () if hard else (documents.c.deleted_at.is_(None),)
-        gone = await self.first(
+        rows = await self.all(
             update(documents)
-            .where(*is_it, *there)
+            .where(*of_them, *there)
             .values(deleted_at=func.coalesce(documents.c.deleted_at, func.now()), updated_at=func.now())
             .returning(documents.c.doc_id)
         )
-        if gone is None:
-            raise DocumentNotFound(doc_id=doc_id)
-        of = document_versions.c
+        gone, of = [row["doc_id"] for row in rows], document_versions.c
         rows = await self.all(
-            select(of.version_id).where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
+            select(of.version_id).where(
+                self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == any_of(gone, Text())
+            )
         )
         versions = [row["version_id"] for row in rows]
         await self.hide(versions)
         if hard:
-            await self._erase(dataset_id, doc_id, versions)
+            await self._erase(dataset_id, gone, versions)
+        return len(gone)
 
     async def hide(self, versions: Sequence[UUID]) -> None:
         """Whatever was written from these versions' text must not be found any more, nor the text itself."""
@@ -426,10 +430,10 @@ class Documents(Generations, Postings, Erasure):
             versions=versions,
         )
 
-    async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
-        """Text, chunks and vectors of the document, the summaries made from it and their vectors, what was paid for
+    async def _erase(self, dataset_id: str, doc_ids: Sequence[str], versions: Sequence[UUID]) -> None:
+        """Text, chunks and vectors of the documents, the summaries made from them and their vectors, what was paid for
         them."""
-        await self.erase_results(dataset_id, doc_id)
+        await self.erase_results(dataset_id, doc_ids)
         await self.abandon_builds(versions)
         await self.erase_generations(dataset_id)
         written = """
@@ -453,9 +457,11 @@ class Documents(Generations, Postings, Erasure):
             """,
             versions=versions,
         )
-        await self.execute(delete(embeddings).where(self.own(embeddings), embeddings.c.generation_id.in_(versions)))
+        await self.execute(
+            delete(embeddings).where(self.own(embeddings), embeddings.c.generation_id == any_of(versions))
+        )
         await self.execute(
             delete(documents).where(
-                self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
+                self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == any_of(doc_ids, Text())
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Text, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
@@ -323,12 +323,12 @@ class Jobs(UnitOfWork):
         for row in rows:
             await self._forget_secrets(row["job_id"])
 
-    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None:
+    async def cancel_uploads_of(self, dataset_id: str, doc_ids: Sequence[str]) -> None:
         rows = await self.all(
             select(jobs.c.job_id).where(
                 self.own(jobs),
                 jobs.c.dataset_id == dataset_id,
-                jobs.c.doc_id == doc_id,
+                jobs.c.doc_id == any_of(doc_ids, Text()),
                 jobs.c.job_type == "ingest",
                 jobs.c.status.in_(("queued", "running")),
             )
