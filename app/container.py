@@ -49,6 +49,7 @@ from services.clustering.warm_up import warm_up
 from services.compute import Compute
 from services.cost.budget import Budget
 from services.cost.estimate import CostEstimator
+from services.datasets import DatasetEditor
 from services.documents import DocumentEditor
 from services.health import Health
 from services.ingest.index import DocumentIndexer
@@ -103,7 +104,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
         retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
-        ingestor = DocumentIngestor(storage, READERS, models, secrets, settings.default_vector_index)
+        ingestor = DocumentIngestor(
+            storage, READERS, models, secrets, settings.default_vector_index, settings.tree_params
+        )
         services = Services(
             ingestor=ingestor,
             uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
@@ -112,6 +115,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
             documents=DocumentEditor(storage),
+            datasets=DatasetEditor(storage, models, settings.tree_params, settings.default_vector_index),
             estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             models=models,

@@ -35,7 +35,7 @@ async def estimate(
     nothing."""
     body = body or EstimateBody()
     limits: IngestLimits = request.app.state.ingest_limits
-    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine)
+    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap)
     dataset_id = checked_dataset_id(dataset_id, None, None)
     uploads = [
         Upload(
@@ -45,6 +45,7 @@ async def estimate(
             source=checked_text("source", document.source, 2_000) if document.source else None,
             file_name=checked_file_name(document.file_name) if document.file_name else None,
             chunking=chunking,
+            refine=body.refine,
         )
         for document in body.documents
     ]

@@ -13,6 +13,7 @@ from fastapi import Depends, Query, Request
 
 from interfaces_adaptor.repositories import Storage
 from services.cost.estimate import CostEstimator
+from services.datasets import DatasetEditor
 from services.documents import DocumentEditor
 from services.domain import TenantId
 from services.errors import DatasetIdConflict, InvalidRequest, MissingDatasetId
@@ -38,6 +39,7 @@ class Services:
     embedder: TextEmbedder
     lifecycle: Lifecycle
     documents: DocumentEditor
+    datasets: DatasetEditor
     estimator: CostEstimator
     follower: JobFollower
     models: Models

@@ -29,7 +29,7 @@ from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services.cost.budget import Keys
-from services.domain import ChunkingParams, Refine, TenantId
+from services.domain import ChunkingParams, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
 from services.ingest.upload import Upload
 from services.jobs.job import TERMINAL, Job
@@ -140,7 +140,10 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
         summary_llm=form.summary_llm or None,
         vector_index=form.vector_index,
         upsert_mode=form.upsert_mode,
-        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap, form.refine),
+        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
+        refine=form.refine,
+        embed_model=form.embed_model or None,
+        tree=form.tree_changes,
         keys=keys,
         budget=form.budget,
     )
@@ -158,7 +161,10 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         summary_llm=body.summary_llm,
         vector_index=body.vector_index,
         upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine),
+        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+        refine=body.refine,
+        embed_model=body.embed_model or None,
+        tree=body.tree_changes,
         keys=keys,
         budget=body.budget,
     )
@@ -203,14 +209,14 @@ async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
     return data
 
 
-def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None, refine: Refine | None) -> ChunkingParams:
+def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None) -> ChunkingParams:
     """Raises InvalidRequest."""
     default = limits.chunking
     size = default.size if size is None else size
     overlap = min(default.overlap, size // 4) if overlap is None else overlap
     if overlap >= size:
         raise InvalidRequest("`chunk_overlap` must be smaller than `chunk_size`.", field="chunk_overlap")
-    return ChunkingParams(default.chunker, size, overlap, refine or default.refine)
+    return ChunkingParams(default.chunker, size, overlap, default.refine)
 
 
 def wait_of(prefer: str | None, longest_s: float) -> float:

@@ -21,6 +21,8 @@ EmbeddingStatus = Literal["not_started", "pending", "running", "done", "failed"]
 @dataclass(frozen=True, slots=True)
 class DatasetEntry:
     dataset_id: str
+    name: str | None
+    description: str | None
     space: EmbeddingSpace
     vector_index: str
     settings: JsonObject
@@ -120,6 +122,8 @@ class DatasetEntries(Trees):
         live = await self.get_tree(row["live_tree_id"]) if row["live_tree_id"] is not None else None
         return DatasetEntry(
             dataset_id=row["dataset_id"],
+            name=row["name"],
+            description=row["description"],
             space=space_from(row),
             vector_index=row["vector_index"],
             settings=row["settings"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 from constants.queue import DROP_VECTOR_INDEXES, QUEUE
 from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees, uploads
 from interfaces_adaptor.repositories.erasure import Erasure
+from services.datasets import DatasetField
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
@@ -58,6 +60,10 @@ class Datasets(Erasure):
         await self.execute(
             update(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id).values(**changes)
         )
+
+    async def describe_anew(self, dataset_id: str, fields: Mapping[DatasetField, Any]) -> None:
+        is_it = self.own(datasets), datasets.c.dataset_id == dataset_id
+        await self.execute(update(datasets).where(*is_it).values(**fields, updated_at=func.now()))
 
     async def want_tree(self, dataset_id: str) -> int:
         behind = datasets.c.wanted_revision > datasets.c.built_revision

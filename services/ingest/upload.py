@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
+from services.datasets import better_embedder_note, refuse_other_space
 from services.domain import (
     ChunkingParams,
     Dataset,
@@ -31,6 +32,7 @@ from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.nodes import Tree, tree_name
+from services.tree.params import TreeParams
 from services.tree.writer import writer_of
 
 
@@ -85,7 +87,8 @@ class UploadStorage(UnitOfWork, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One document as a client sends it."""
+    """One document as a client sends it. `refine` is what the request says of it; `chunking` has the service's own.
+    `embed_model` is that of the dataset, and `tree` are parameters of its tree that stay with it."""
 
     dataset_id: str
     data: bytes
@@ -99,6 +102,9 @@ class Upload:
     vector_index: VectorIndex | None = None
     upsert_mode: UpsertMode = "upsert"
     chunking: ChunkingParams = ChunkingParams()
+    refine: Refine | None = None
+    embed_model: str | None = None
+    tree: JsonObject = field(default_factory=dict)
     keys: Keys = field(default_factory=Keys)
     budget: Budget = Budget()
 
@@ -127,6 +133,12 @@ class Accepted:
     warnings: tuple[str, ...] = ()
 
 
+def with_settings(upload: Upload, dataset: Dataset) -> Upload:
+    """Refined as the request says, else as the dataset does, else as the service does."""
+    refine = upload.refine or dataset.settings.get("refine") or upload.chunking.refine
+    return replace(upload, chunking=replace(upload.chunking, refine=refine))
+
+
 def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
     """Whether the upload is what is stored already, content and parameters."""
     # What was refined by somebody's key, or without one, is not done again because the next caller brings another.
@@ -150,6 +162,7 @@ class Admission:
     those jobs that have nothing left to do."""
 
     dataset: Dataset
+    note: str = ""
     accepted: list[Accepted] = field(default_factory=list)
     superseded_jobs: list[UUID] = field(default_factory=list)
 
@@ -170,8 +183,10 @@ class DocumentIngestor:
         models: Models,
         secrets: SecretBox,
         default_vector_index: VectorIndex,
+        tree_params: TreeParams,
     ) -> None:
         self._open = open_storage
+        self._tree_params = tree_params
         self._readers = readers
         self._models = models
         self._secrets = secrets
@@ -212,9 +227,14 @@ class DocumentIngestor:
 
     async def open(self, work: UploadStorage, upload: Upload) -> Admission:
         """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
-        MissingProviderKey."""
-        space = await self._models.space(None, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
-        return Admission(await self._open_dataset(work, upload, space))
+        MissingProviderKey, EmbeddingSpaceConflict where it has another embedder, InvalidRequest for parameters of the
+        tree that cannot be."""
+        context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
+        space = await self._models.space(upload.embed_model, context)
+        dataset = await self._open_dataset(work, upload, space)
+        self._tree_params.changed(upload.tree, dataset.settings if upload.tree else {})
+        chosen = upload.embed_model is not None
+        return Admission(dataset, "" if chosen else better_embedder_note(self._models, dataset, context))
 
     async def admit(self, work: UploadStorage, admission: Admission, uploads: Sequence[ReadUpload]) -> None:
         """Raises RefinementNeedsModel, MissingProviderKey."""
@@ -242,24 +262,27 @@ class DocumentIngestor:
             await work.end_superseded(admission.superseded_jobs, job_id)
             await bring_keys(work, self._secrets, job_id, upload.keys)
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
+        notes = tuple(told for told in (note, admission.note) if told)
         admission.accepted = [
-            replace(one, job_id=one.job_id or (job_id if one.status == "queued" else None), warnings=notes_of(note))
+            replace(one, job_id=one.job_id or (job_id if one.status == "queued" else None), warnings=notes)
             for one in admission.accepted
         ]
         return job_id
 
     async def _decide(self, work: UploadStorage, admission: Admission, read: ReadUpload) -> Accepted:
-        upload, dataset = read.upload, admission.dataset
+        dataset = admission.dataset
+        upload = with_settings(read.upload, dataset)
         refine = self._refine(upload, dataset, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.find_checksum(upload.dataset_id, read.checksum)
             if twin is not None:
                 return self._nothing_to_do("skipped", twin, dataset)
-        if upload.vector_index or upload.summary_llm:
+        named = {"summary_llm": upload.summary_llm} if upload.summary_llm else {}
+        if upload.vector_index or named or upload.tree:
             await work.change_dataset(
                 upload.dataset_id,
                 vector_index=upload.vector_index,
-                settings={"summary_llm": upload.summary_llm} if upload.summary_llm else {},
+                settings={**named, **upload.tree},
             )
         identity = upload.identity or f"id:{uuid.uuid4().hex}"
         stored = await work.find_document(upload.dataset_id, identity)
@@ -301,6 +324,8 @@ class DocumentIngestor:
         once, one sees the other."""
         context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
         dataset = await work.open_dataset(upload.dataset_id, space, upload.vector_index or self._default_vector_index)
+        if upload.embed_model is not None:
+            refuse_other_space(dataset, space)
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, context)
         if upload.build_tree:
@@ -370,7 +395,3 @@ class DocumentIngestor:
     @staticmethod
     def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None) -> Accepted:
         return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)
-
-
-def notes_of(*notes: str) -> tuple[str, ...]:
-    return tuple(note for note in notes if note)

@@ -12,7 +12,8 @@ from interfaces_adaptor.http.schemas.trees import LiveTreeOut
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntry
 from interfaces_adaptor.repositories.document_entries import DocumentEntry
 from services.documents import DocumentState
-from services.domain import DocumentVersion
+from services.domain import DocumentVersion, VectorIndex
+from services.tree.params import tree_ranges
 
 
 class DocumentOut(BaseModel):
@@ -153,8 +154,35 @@ class Staleness(BaseModel):
     documents_outside_tree: int
 
 
+class DatasetFields(Strict):
+    name: str | None = Field(None, max_length=200, description="Shown to people; the id stays.")
+    description: str | None = Field(None, max_length=4_000)
+    vector_index: VectorIndex | None = None
+    settings: dict[str, Any] | None = Field(
+        None,
+        description=(
+            "For later uploads and builds: `refine` (`auto`, `off`, `heuristic`, `llm`), `summary_llm`, `grouper`, "
+            + ", ".join(f"`{name}` ({wanted})" for name, wanted in tree_ranges().items())
+            + ". Null: the service's."
+        ),
+    )
+
+
+class PutDatasetBody(DatasetFields):
+    """The dataset as it is to be: what is not mentioned is empty, except `embed_model` and `vector_index`, which stay.
+    `embed_model` is chosen when the dataset is made, for good; without it, the keys at hand choose."""
+
+    embed_model: str | None = Field(None, min_length=1, max_length=300)
+
+
+class PatchDatasetBody(DatasetFields):
+    """What is not mentioned stays, `null` clears; of `settings` each one by itself."""
+
+
 class DatasetOut(BaseModel):
     dataset_id: str
+    name: str | None
+    description: str | None
     documents: int
     chunks: int
     embedding_model: str
@@ -208,6 +236,8 @@ class DatasetOut(BaseModel):
         without = "building" if changes > 0 else "none"
         return cls(
             dataset_id=entry.dataset_id,
+            name=entry.name,
+            description=entry.description,
             documents=entry.documents,
             chunks=entry.chunks,
             embedding_model=entry.space.name,
