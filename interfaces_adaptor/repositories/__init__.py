@@ -6,8 +6,8 @@ from interfaces_adaptor.repositories.dataset_entries import DatasetEntries
 from interfaces_adaptor.repositories.datasets import Datasets
 from interfaces_adaptor.repositories.document_changes import DocumentChanges
 from interfaces_adaptor.repositories.document_entries import DocumentEntries
+from interfaces_adaptor.repositories.job_endings import JobEndings
 from interfaces_adaptor.repositories.job_entries import JobEntries
-from interfaces_adaptor.repositories.jobs import Jobs
 from interfaces_adaptor.repositories.ledger import Ledger
 from interfaces_adaptor.repositories.node_entries import NodeEntries
 from interfaces_adaptor.repositories.old_generations import OldGenerations
@@ -29,7 +29,7 @@ class Storage(
     Datasets,
     Undeletion,
     Vectors,
-    Jobs,
+    JobEndings,
     Uploads,
     Search,
     Ledger,
