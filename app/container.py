@@ -25,7 +25,7 @@ from constants.queue import (
 )
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
-from infra.db.health import database_checks
+from infra.db.health import database_checks, needed_checks
 from infra.db.migrate import Migrations
 from infra.db.notices import Notices
 from infra.db.vector_indexes import VectorIndexes
@@ -51,7 +51,7 @@ from services.cost.budget import Budget
 from services.cost.estimate import CostEstimator
 from services.datasets import DatasetEditor
 from services.documents import DocumentEditor
-from services.health import Health
+from services.health import Health, embedder_check
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
@@ -121,7 +121,11 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             models=models,
             open_storage=storage,
         )
-        health = Health(version("raptor-service"), database_checks(engine, Migrations(migrations_folder())))
+        health = Health(
+            version("raptor-service"),
+            needed=needed_checks(engine, Migrations(migrations_folder())),
+            others={**database_checks(engine), "embedder": embedder_check(models)},
+        )
         try:
             yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health)
         finally:

@@ -197,6 +197,12 @@ class OpenModels:
         if resolved != EXTRACTIVE:
             self.access.open(resolved.partition("/")[0], context.keys)
 
+    def check_embedder(self, name: str, context: CallContext) -> None:
+        resolved = self.resolve_embedder(name).name
+        if resolved != LexicalEmbedder.space.name:
+            # Its dimensions are nobody's question here.
+            self.access.open(self._embedder_spec(resolved, 1).provider, context.keys)
+
     # Opening.
 
     def embedder(self, space: EmbeddingSpace, context: CallContext) -> Embedder:

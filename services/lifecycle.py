@@ -25,9 +25,11 @@ from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
+from services.text.extractive import NAME as EXTRACTIVE
 from services.tree.generations import Generation, RolledBack
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 
 
 class LifecycleStorage(UnitOfWork, Protocol):
@@ -112,6 +114,10 @@ class LifecycleStorage(UnitOfWork, Protocol):
     async def retry_job(self, job_id: UUID, budget: Budget, keys: Keys) -> UUID:
         """The job that goes on, for whom these keys belong to: this one, or for a build the next one. Limits in
         `budget` take the place of the job's own; what it used counts. Raises JobNotFound, VersionConflict."""
+        ...
+
+    async def wishes_of(self, job_id: UUID) -> tuple[bool, bool]:
+        """Whether any version that the job brings is for the tree, and whether any is refined by a chat model."""
         ...
 
     async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
@@ -299,11 +305,12 @@ class Lifecycle:
     async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
         """Takes a failed or cancelled job up again, where it stopped, with limits in the place of those it had; what
         it used before counts. One that succeeded with nodes that were written without their model is mended. `keys`
-        are brought anew: those of the first time were erased when the job ended. Raises VersionConflict for another
-        state."""
+        are brought anew: those of the first time were erased when the job ended. Raises MissingProviderKey for one
+        that is lacking, VersionConflict for another state."""
         async with self._open(tenant) as work:
             job = await work.get_job(job_id)
             await work.lock_dataset(job.dataset_id)
+            await self._check_keys(work, job, keys)
             if job.status == "succeeded" and job.result.get("degraded"):
                 params = JobLimits(budget).as_params()
                 mending = NewJob("mend", job.dataset_id, None, None, payer_of(keys, budget), params)
@@ -313,3 +320,18 @@ class Lifecycle:
             await bring_keys(work, self._secrets, again, keys)
             await work.commit()
         return again
+
+    async def _check_keys(self, work: LifecycleStorage, job: Job, keys: Keys) -> None:
+        """The models that the job will call can be called: what is missing is told now, not by a job that fails again.
+        Raises MissingProviderKey, UnknownModel."""
+        dataset, live = await work.get_dataset(job.dataset_id), await work.live_tree(job.dataset_id)
+        context = CallContext(work.tenant, job.dataset_id, keys=keys)
+        self._models.embedder(dataset.space, context)
+        wanted = str(dataset.settings.get("summary_llm", AUTO))
+        for_tree, refined = (False, False) if job.job_type != "ingest" else await work.wishes_of(job.job_id)
+        if job.job_type == "mend" and live is not None:
+            self._models.check(str(live.params["summary_llm"]), context)
+        elif job.job_type == "build" or for_tree:
+            self._models.check(writer_of(self._models, wanted, live, context), context)
+        if refined and self._models.chosen_chat(wanted, context) == EXTRACTIVE:
+            raise MissingProviderKey("The documents are refined by a chat model: send its key with the retry.")

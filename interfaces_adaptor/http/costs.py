@@ -8,7 +8,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.dependencies import (
+    AnyDataset,
+    Cursor,
+    Limit,
+    ServicesOf,
+    TenantOf,
+    cursor_after,
+    position_of,
+)
 from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
 from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
 from interfaces_adaptor.http.keys import keys_of
@@ -64,8 +72,8 @@ async def estimate(
 async def usage(
     services: ServicesOf,
     tenant: TenantOf,
+    dataset_id: AnyDataset,
     group_by: Annotated[GroupBy, Query()] = "day",
-    dataset_id: Annotated[str | None, Query(max_length=200)] = None,
     job_id: Annotated[UUID | None, Query()] = None,
     since: Annotated[date | None, Query(description="First day, UTC.")] = None,
     until: Annotated[date | None, Query(description="Last day, UTC.")] = None,

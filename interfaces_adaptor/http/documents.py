@@ -137,11 +137,21 @@ async def change_document(
 
 
 @router.get("/{doc_id}/versions", response_model=Envelope[Page[VersionOut]])
-async def list_versions(doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: AnyDataset) -> Any:
+async def list_versions(
+    doc_id: str,
+    services: ServicesOf,
+    tenant: TenantOf,
+    dataset_id: AnyDataset,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
+    """The newest first."""
+    after = position_of(cursor, int)
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id)
-        versions = await work.list_versions(entry.document.dataset_id, doc_id)
-    return Envelope(data=Page(items=[VersionOut.of(version) for version in versions]))
+        found = await work.list_versions(entry.document.dataset_id, doc_id, after, limit)
+    last = [found[-1].number] if len(found) == limit else None
+    return Envelope(data=Page(items=[VersionOut.of(version) for version in found], next_cursor=cursor_after(last)))
 
 
 @router.get("/{doc_id}/chunks", response_model=Envelope[Page[ChunkOut]])
@@ -157,9 +167,8 @@ async def list_chunks(
     after = position_of(cursor, int)
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id)
-        versions = await work.list_versions(entry.document.dataset_id, doc_id)
         chosen = version_id or entry.version_id
-        if chosen not in {version.version_id for version in versions}:
+        if chosen is None or not await work.has_version(entry.document.dataset_id, doc_id, chosen):
             raise DocumentNotFound("The document has no such version.", doc_id=doc_id)
         found = await work.list_chunks(chosen, after, limit)
     last = [found[-1].idx] if len(found) == limit else None

@@ -99,7 +99,8 @@ async def ingest_markdown(
     "/v1/documents",
     status_code=202,
     response_model=Envelope[DocumentAccepted],
-    summary="Add a document without waiting, as multipart or JSON",
+    responses={200: {"model": Envelope[DocumentAccepted]}},
+    summary="Add a document, as multipart or JSON",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -110,7 +111,15 @@ async def ingest_markdown(
         }
     },
 )
-async def add_document(request: Request, services: ServicesOf, tenant: TenantOf) -> Any:
+async def add_document(
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    tenant: TenantOf,
+    prefer: Annotated[str | None, Header(description="`wait=N`: at most N seconds for the job (RFC 7240).")] = None,
+) -> Any:
+    """Without waiting: `Location` names the job to follow. With `Prefer: wait=N`, 200 once the document is in a live
+    tree, or there was nothing to do."""
     limits: IngestLimits = request.app.state.ingest_limits
     header = request.headers.get("x-dataset-id")
     kind = media_type_of(request)
@@ -124,7 +133,16 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     accepted = await services.ingestor.ingest(tenant, upload)
-    return Envelope(code=202, data=DocumentAccepted.of(accepted))
+    wait_s = wait_of(prefer or "respond-async", limits.wait_s)
+    job = None
+    if accepted.job_id is not None:
+        response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
+        job = await finished(services, tenant, accepted.job_id, wait_s)
+    if wait_s and (job is not None or accepted.job_id is None):
+        response.status_code = 200
+    if prefer:
+        response.headers["Preference-Applied"] = prefer
+    return Envelope(code=response.status_code or 202, data=DocumentAccepted.of(accepted, job))
 
 
 async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:

@@ -137,14 +137,20 @@ class DocumentEntries(UnitOfWork):
         begin = min(start, row["characters"])
         return TextRange(row["text"], begin, begin + len(row["text"]), row["characters"])
 
-    async def list_versions(self, dataset_id: str, doc_id: str) -> list[DocumentVersion]:
+    async def list_versions(
+        self, dataset_id: str, doc_id: str, after: tuple[int] | None, limit: int
+    ) -> list[DocumentVersion]:
+        """The newest first."""
         of = document_versions.c
-        rows = await self.all(
-            select(document_versions)
-            .where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
-            .order_by(of.number.desc())
-        )
+        of_it = self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id
+        older = (of.number < after[0],) if after else ()
+        rows = await self.all(select(document_versions).where(*of_it, *older).order_by(of.number.desc()).limit(limit))
         return [version_from(row) for row in rows]
+
+    async def has_version(self, dataset_id: str, doc_id: str, version_id: UUID) -> bool:
+        of = document_versions.c
+        of_it = self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id
+        return await self.first(select(of.version_id).where(*of_it, of.version_id == version_id)) is not None
 
     async def list_chunks(self, version_id: UUID, after: tuple[int] | None, limit: int) -> list[Chunk]:
         rows = await self.all(

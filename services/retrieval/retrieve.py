@@ -76,9 +76,10 @@ class Retriever:
             hits, spent, notes = await reranked(reranker, query.text, hits)
             usage += spent
         # Packing and digests compare thousands of words: not on the loop that serves everybody else.
-        hits = await asyncio.to_thread(returned, hits, query, way.mode)
+        chosen = await asyncio.to_thread(returned, hits, query, way.mode)
+        notes += too_small_for(hits, chosen, query)
         tree_id = tree_name(dataset.live_tree_id) if dataset.live_tree_id else None
-        return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes)
+        return Retrieved(chosen, tree_id, way.mode, usage, way.reason, notes)
 
     async def _dataset(self, tenant: TenantId, query: Query) -> Dataset:
         async with self._open(tenant) as work:
@@ -133,6 +134,14 @@ def nodes_to_read(query: Query) -> int:
     if query.max_tokens is None and query.reranker is None and not query.quotas:
         return query.top_k
     return max(READ, query.top_k)
+
+
+def too_small_for(hits: Sequence[Hit], chosen: Sequence[Hit], query: Query) -> tuple[str, ...]:
+    """Nothing that was found fits: that is not the same as finding nothing."""
+    if chosen or not hits or query.max_tokens is None:
+        return ()
+    least = min(hit.token_cnt for hit in hits)
+    return (f"`max_tokens` {query.max_tokens} is too small for any hit: the shortest has {least} tokens.",)
 
 
 def returned(hits: Sequence[Hit], query: Query, mode: UsedMode) -> list[Hit]:

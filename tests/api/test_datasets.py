@@ -172,5 +172,6 @@ async def test_the_shape_of_trees_comes_with_an_upload_and_stays_with_the_datase
     await api.ingest(page("salt"), name="salt.md")
     assert (await api.data("/v1/datasets/ds/tree"))["params"]["levels_cap"] is None
 
-    for fields in ({"max_k": "0"}, {"levels_cap": "0"}, {"min_k": "10"}):
+    refused: list[dict[str, Any]] = [{"max_k": "0"}, {"levels_cap": "0"}, {"min_k": "10"}]
+    for fields in refused:
         assert error_of(await api.upload(name="x.md", **fields)) == (422, "validation_error")

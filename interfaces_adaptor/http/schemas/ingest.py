@@ -157,15 +157,17 @@ class DocumentAccepted(BaseModel):
     document_id: str
     dataset_id: str
     job_id: Hex | None
-    status: Literal["unchanged", "skipped", "queued"]
+    status: Literal["embedded", "unchanged", "skipped", "queued", "superseded"]
     warnings: list[str] = Field(default_factory=list)
 
     @classmethod
-    def of(cls, accepted: Accepted) -> DocumentAccepted:
+    def of(cls, accepted: Accepted, job: Job | None) -> DocumentAccepted:
+        """`job` is the finished job of this upload, where somebody waited for it."""
+        ingested = Ingested.of(accepted, job)
         return cls(
             document_id=accepted.doc_id,
             dataset_id=accepted.dataset_id,
             job_id=accepted.job_id,
-            status=accepted.status,
-            warnings=list(accepted.warnings),
+            status=ingested.status,
+            warnings=ingested.warnings,
         )
