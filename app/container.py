@@ -17,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.resources import migrations_folder
 from app.settings import Settings
 from constants.queue import (
+    DELIVER_WEBHOOK,
     DROP_VECTOR_INDEXES,
     EXPIRE_UPLOADS,
     JOB_CHANGES,
     PURGE_PAID_RESULTS,
+    REMOVE_OLD_DELIVERIES,
     REMOVE_OLD_GENERATIONS,
 )
 from infra.compute import ProcessPool
@@ -37,13 +39,15 @@ from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
+from infra.webhooks import GuardedAddresses, SignedSender
 from interfaces_adaptor.gateways.readers import READERS
 from interfaces_adaptor.http.dependencies import Services
-from interfaces_adaptor.jobs.queue import PeriodicTask
+from interfaces_adaptor.jobs.queue import PeriodicTask, QueuedTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from interfaces_adaptor.repositories.old_generations import datasets_with_old_generations
 from interfaces_adaptor.repositories.uploads import remove_expired_uploads
+from interfaces_adaptor.repositories.webhooks import remove_old_deliveries
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
 from services.compute import Compute
@@ -66,6 +70,7 @@ from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
+from services.webhooks import WebhookDeliverer, Webhooks
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
 HOURLY, DAILY = "7 * * * *", "17 3 * * *"
@@ -91,6 +96,7 @@ class WorkerContainer:
     runner: JobRunner
     indexes: VectorIndexes
     periodic: tuple[PeriodicTask, ...]
+    tasks: tuple[QueuedTask, ...]
 
 
 @asynccontextmanager
@@ -118,6 +124,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             datasets=DatasetEditor(storage, models, settings.tree_params, settings.default_vector_index),
             estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
+            webhooks=Webhooks(storage, secrets, GuardedAddresses(allow_private=settings.webhooks.allow_private)),
             models=models,
             open_storage=storage,
         )
@@ -171,7 +178,11 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes, old))
+            periodic = periodic_tasks(settings, engine, indexes, old)
+            async with webhook_sender(settings) as sender:
+                deliverer = WebhookDeliverer(storage, secrets, sender, settings.webhooks.retry_seconds)
+                tasks = (QueuedTask(DELIVER_WEBHOOK, deliverer.deliver),)
+                yield WorkerContainer(settings, engine, runner, indexes, periodic, tasks)
     finally:
         await engine.dispose()
 
@@ -187,6 +198,15 @@ async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         pool.close()
+
+
+@asynccontextmanager
+async def webhook_sender(settings: Settings) -> AsyncIterator[SignedSender]:
+    sender = SignedSender(allow_private=settings.webhooks.allow_private)
+    try:
+        yield sender
+    finally:
+        await sender.close()
 
 
 def periodic_tasks(
@@ -206,6 +226,7 @@ def periodic_tasks(
         ),
         PeriodicTask(REMOVE_OLD_GENERATIONS, HOURLY, remove_old_generations),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
+        PeriodicTask(REMOVE_OLD_DELIVERIES, DAILY, lambda: remove_old_deliveries(engine)),
         PeriodicTask(EXPIRE_UPLOADS, HOURLY, lambda: remove_expired_uploads(engine)),
     )
 

@@ -96,6 +96,13 @@ class FileTooLarge(RaptorError):
     status = 413
 
 
+class WebhookUrlRefused(RaptorError):
+    """Events cannot be sent to this address: name an https address without a user, of a host that is public."""
+
+    code = "webhook_url_refused"
+    status = 422
+
+
 class UnknownModel(RaptorError):
     """This service has no such model."""
 
@@ -188,6 +195,12 @@ class GenerationNotFound(NotFound):
     /v1/datasets/{id}/generations` lists those that there are."""
 
     code = "generation_not_found"
+
+
+class WebhookNotFound(NotFound):
+    """There is no such webhook."""
+
+    code = "webhook_not_found"
 
 
 class EmbeddingNotReady(RaptorError):

@@ -26,6 +26,7 @@ from services.models.registry import Models
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.storage import OpenStorage
+from services.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Services:
     embedder: TextEmbedder
     lifecycle: Lifecycle
     documents: DocumentEditor
+    webhooks: Webhooks
     datasets: DatasetEditor
     estimator: CostEstimator
     follower: JobFollower

@@ -16,6 +16,7 @@ from interfaces_adaptor.repositories.search import Search
 from interfaces_adaptor.repositories.undeletion import Undeletion
 from interfaces_adaptor.repositories.uploads import Uploads
 from interfaces_adaptor.repositories.vectors import Vectors
+from interfaces_adaptor.repositories.webhooks import StoredWebhooks
 
 
 class Storage(
@@ -31,6 +32,7 @@ class Storage(
     Vectors,
     JobEndings,
     Uploads,
+    StoredWebhooks,
     Search,
     Ledger,
 ):

@@ -10,7 +10,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import DROP_VECTOR_INDEXES, QUEUE
-from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees, uploads
+from infra.db.schema import (
+    chunks,
+    datasets,
+    embeddings,
+    tree_edges,
+    tree_node_chunks,
+    tree_nodes,
+    trees,
+    uploads,
+    webhook_deliveries,
+)
 from interfaces_adaptor.repositories.erasure import Erasure
 from services.datasets import DatasetField
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
@@ -107,6 +117,7 @@ class Datasets(Erasure):
             (tree_nodes, tree_nodes.c.tree_id.in_(own_trees)),
             (chunks, chunks.c.dataset_id == dataset_id),
             (uploads, uploads.c.dataset_id == dataset_id),
+            (webhook_deliveries, webhook_deliveries.c.data["dataset_id"].as_string() == dataset_id),
         ):
             await self.execute(delete(table).where(self.own(table), of_dataset))
         await self.execute(delete(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id))
