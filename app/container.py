@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.queue import DROP_VECTOR_INDEXES, PURGE_PAID_RESULTS
+from constants.queue import DROP_VECTOR_INDEXES, EXPIRE_UPLOADS, PURGE_PAID_RESULTS
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.health import database_checks
@@ -34,6 +35,7 @@ from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
+from interfaces_adaptor.repositories.uploads import remove_expired_uploads
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
 from services.compute import Compute
@@ -42,18 +44,19 @@ from services.cost.estimate import CostEstimator
 from services.health import Health
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
+from services.ingest.uploads import UploadSessions
 from services.jobs.runner import JobKind, JobRunner
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
-from services.tree.build import Debounce, TreeBuilder
+from services.tree.build import TreeBuilder
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
-DAILY = "17 3 * * *"
+HOURLY, DAILY = "7 * * * *", "17 3 * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,10 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
         retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
+        ingestor = DocumentIngestor(storage, READERS, models, secrets, settings.default_vector_index)
         services = Services(
-            ingestor=DocumentIngestor(storage, READERS, models, secrets, settings.default_vector_index),
+            ingestor=ingestor,
+            uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
             retriever=retriever,
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
@@ -124,10 +129,10 @@ async def open_worker(
         async with nullcontext(pool) if pool else warm_pool(settings) as compute, http_client() as http:
             models = open_models(settings, engine, http, compute)
             indexer = DocumentIndexer(storage, models, compute, secrets)
-            debounce = Debounce(settings.tree.debounce_seconds, settings.tree.debounce_max_seconds)
             grower = TreeGrower(storage, compute)
             maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
-            builder = TreeBuilder(storage, settings.tree_params, debounce, models, grower, maintainer, compute)
+            longest_wait_s = settings.tree.debounce_max_seconds
+            builder = TreeBuilder(storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute)
             mender = TreeMender(storage, settings.tree_params, models, grower, compute)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
@@ -166,6 +171,7 @@ def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndex
             PURGE_PAID_RESULTS, settings.providers.paid_results_purge_cron, lambda: results.purge_all(retention)
         ),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
+        PeriodicTask(EXPIRE_UPLOADS, HOURLY, lambda: remove_expired_uploads(engine)),
     )
 
 

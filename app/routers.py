@@ -15,10 +15,12 @@ from interfaces_adaptor.http import (
     jobs,
     retrieval,
     status,
+    uploads,
 )
 
 ROUTERS: list[APIRouter] = [
     ingest.router,
+    uploads.router,
     documents.router,
     datasets.router,
     costs.router,

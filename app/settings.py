@@ -55,6 +55,8 @@ class HttpSettings(SettingsGroup):
     )
     # How long an ingest without `Prefer` waits for its job before it answers 202.
     ingest_wait_seconds: float = Field(3600.0, gt=0)
+    # How long an upload of many documents may stay open.
+    upload_hours: float = Field(24.0, gt=0, le=24 * 365)
     allowed_hosts: tuple[str, ...] = ()
 
 
@@ -89,7 +91,6 @@ class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     token_budget: int = 3500
     summary_tokens: int = 200
     levels_cap: Annotated[int | None, Empty] = None
-    debounce_seconds: float = Field(5.0, ge=0)
     debounce_max_seconds: float = Field(30.0, ge=0)
     maintenance_price: float = Field(0.25, ge=0, le=100)
     maintenance_lag: float = Field(0.1, ge=0, le=0.5)

@@ -96,28 +96,25 @@ def measured(client: ServiceClient, provider: RunningFakeProvider, folder: Folde
     documents = [{"text": source.markdown, "source": source.path} for source in folder.sources]
     expected = client.estimate(dataset, documents=documents, refine=refine)
     before = provider.stats()
-    jobs = [
-        client.ingest(
-            dataset, "file.md", source.markdown.encode(), source=source.path, build_tree="false", refine=refine
-        )
-        for source in folder.sources
-    ]
-    usages = [ended(client, job["job_id"]) for job in jobs]
-    build = client.rebuild(dataset)["job_id"]
-    usages.append(ended(client, build))
+    upload = client.begin_upload(dataset, refine=refine)
+    for source in folder.sources:
+        client.add_to_upload(upload, "file.md", source.markdown.encode(), source=source.path)
+    job = client.wait_for(client.commit_upload(upload)["job_id"])
+    assert job["status"] == "succeeded", job["error"]
     after = provider.stats()
-    total = expected["total"]
+    total, used = expected["total"], client.usage(dataset_id=dataset)["total"]
+    (build,) = (job for job in client.jobs(dataset_id=dataset) if job["job_type"] == "build")
     return Outcome(
         folder=folder.name,
         documents=len(documents),
         chunks=expected["chunks"],
-        summaries=(sum(level["summaries"] for level in expected["levels"]), client.job(build)["result"]["summaries"]),
+        summaries=(sum(level["summaries"] for level in expected["levels"]), build["result"]["summaries"]),
         calls=(total["calls"], after["calls"] - before["calls"]),
         tokens=(
             total["input_tokens"] + total["output_tokens"],
             after["tokens"]["total"] - before["tokens"]["total"],
         ),
-        cost=(total["cost"], sum(usage["cost"] for usage in usages)),
+        cost=(total["cost"], used["cost"]),
     )
 
 
@@ -128,13 +125,6 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         f"{len(outcomes)} folders: tokens at most {max(apart):.1%} apart, the median {median(apart):.1%}, all together"
         f" {expected / billed - 1:+.1%}"
     )
-
-
-def ended(client: ServiceClient, job_id: str) -> dict[str, Any]:
-    job = client.wait_for(job_id)
-    assert job["status"] == "succeeded", job["error"]
-    usage: dict[str, Any] = job["usage"]
-    return usage
 
 
 def main() -> None:
@@ -156,7 +146,6 @@ def main() -> None:
             "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
             "RAPTOR_VOYAGE_API_KEY": "fake-voyage",
             "RAPTOR_DEEPSEEK_API_KEY": "fake-deepseek",
-            "RAPTOR_TREE_DEBOUNCE_SECONDS": "0",
         }
         with served(Path(place), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
             print(HEAD)

@@ -196,7 +196,6 @@ def base_environment(folder: Path, database_url: str, provider: RunningFakeProvi
         "RAPTOR_MODELS_FILE": str(folder / "models.toml"),
         "RAPTOR_PROVIDER_BASE_URL_OVERRIDE": provider.url,
         **{f"RAPTOR_TREE_{name.upper()}": str(value) for name, value in TREE.items()},
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
         "RAPTOR_WORKER_POLL_SECONDS": "0.1",
         "RAPTOR_WORKER_HEARTBEAT_SECONDS": "0.5",
         "RAPTOR_WORKER_DEAD_AFTER_SECONDS": "3.0",

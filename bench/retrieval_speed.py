@@ -45,8 +45,8 @@ from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 from interfaces_adaptor.repositories import Storage
 from services.arrays import FloatArray
 from services.domain import DEFAULT_TENANT, ChunkingParams, Dataset, EmbeddingSpace
+from services.ingest.cut import cut
 from services.ingest.documents import NewDocument, NewVector, NewVersion
-from services.ingest.index import cut
 from services.retrieval.fusion import ranked
 from services.retrieval.hits import Filters, Scored
 from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
@@ -218,17 +218,17 @@ async def put(open_storage: OpenStorage[Storage], source: Source, number: int, v
         version = await work.add_version(
             NewVersion(DATASET, name, name, source.markdown, None, vectors.space.name, ChunkingParams(), False)
         )
-        stored = await work.version_to_index(version)
+        (stored,) = await work.texts_to_index([version])
         chunks, postings = cut(stored, None)
         texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
-        await work.add_chunks(stored, chunks)
+        await work.add_chunks(DATASET, chunks)
         await work.add_postings(DATASET, version, postings)
         rows = [
             NewVector("chunk", chunk.chunk_id, version, 0, content_key(str(chunk.chunk_id)), vector)
             for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
         await work.add_vectors(DATASET, vectors.space, rows)
-        await work.mark_embedded(version, len(chunks))
+        await work.mark_embedded([version])
         await work.serve_versions([version])
         await work.commit()
     return texts

@@ -104,12 +104,11 @@ def first(options: argparse.Namespace) -> Iterator[Figure]:
     sources = sources_of(options.corpus, options.leaves[0])
     names = ("first", "second", "third")
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"RAPTOR_TREE_DEBOUNCE_SECONDS": "0"}
-        with served(Path(folder), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
+        with served(Path(folder)) as (url, _), ServiceClient(url, timeout_s=600) as client:
             for name in names:
                 send(client, name, sources)
         for wait_s in (0.0, 10.0):
-            with served(Path(folder), **settings) as (url, _), ServiceClient(url, timeout_s=600) as client:
+            with served(Path(folder)) as (url, _), ServiceClient(url, timeout_s=600) as client:
                 time.sleep(wait_s)
                 jobs = [built(client, name, tree={"seed": int(wait_s)}) for name in names]
             for name, job in zip(names, jobs, strict=True):

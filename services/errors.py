@@ -161,6 +161,12 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class UploadNotFound(NotFound):
+    """There is no such upload; one that was not committed in time has expired. Begin a new one."""
+
+    code = "upload_not_found"
+
+
 class TreeNotFound(NotFound):
     """The dataset has no tree yet: upload with build_tree=true, or request a rebuild."""
 
@@ -201,6 +207,13 @@ class AlreadyRunning(RaptorError):
     """The same work is already running for this dataset; `details.job_id` is its job."""
 
     code = "already_running"
+    status = 409
+
+
+class UploadClosed(RaptorError):
+    """The upload is committed: begin a new one for more documents. `details.job_id` is the job of its commit."""
+
+    code = "upload_closed"
     status = 409
 
 

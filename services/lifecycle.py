@@ -9,9 +9,10 @@ from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
-from services.errors import AlreadyRunning, TreeNotFound
+from services.errors import AlreadyRunning, MissingProviderKey, TreeNotFound
 from services.jobs.job import Job, NewJob
 from services.jobs.limits import JobLimits
+from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
@@ -42,9 +43,15 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """Notes that the tree is behind its documents; the revision that a tree has to reach to hold them."""
         ...
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
-        """The build that will hold all that the dataset has now: the one that waits already, or a new one. `limits`,
-        a `budget` and what was `spent` of it, take the place of those of the one that waits."""
+    async def request_build(
+        self, dataset_id: str, payer: str, *, at_once: bool = False, wishes: JsonObject | None = None
+    ) -> UUID:
+        """The payer's build that will hold what there is now: the one that waits already, or a new one. `wishes` are
+        parameters of the build; they take the place of those of the one that waits."""
+        ...
+
+    async def need_key(self, dataset_id: str) -> None:
+        """The tree is behind and waits for a caller who brings its model's key."""
         ...
 
     async def running_build(self, dataset_id: str) -> UUID | None: ...
@@ -59,13 +66,19 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """Raises JobNotFound."""
         ...
 
-    async def cancel_job(self, job_id: UUID) -> None:
-        """Raises JobNotFound."""
+    async def cancel_job(self, job_id: UUID) -> Job:
+        """The job as it was; what a cancelled upload was to bring in never goes live. Raises JobNotFound."""
         ...
 
-    async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:
-        """The job that goes on: this one, or for a build the next one. Limits in `budget` take the place of the
-        job's own; what it used counts. Raises JobNotFound, VersionConflict."""
+    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None: ...
+
+    async def begin_builds_anew(self, dataset_id: str, payer: str) -> None:
+        """Builds that run and may hold what this payer's uploads brought begin again, with what is there now."""
+        ...
+
+    async def retry_job(self, job_id: UUID, budget: Budget, keys: Keys) -> UUID:
+        """The job that goes on, for whom these keys belong to: this one, or for a build the next one. Limits in
+        `budget` take the place of the job's own; what it used counts. Raises JobNotFound, VersionConflict."""
         ...
 
     async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
@@ -88,17 +101,36 @@ class Lifecycle:
         self._models = models
         self._secrets = secrets
 
-    async def delete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, *, hard: bool) -> UUID | None:
-        """Gone from retrieval when this returns, with every summary that its text went into; the job that makes the
-        tree anew, or None where there is no tree. Hard: text, chunks, vectors and those summaries are erased."""
+    async def delete_document(
+        self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys, *, hard: bool
+    ) -> UUID | None:
+        """Gone from retrieval when this returns, with every summary that its text went into; the job that writes those
+        anew, or None where there is no tree or nobody to pay for it: the dataset then waits for a key. Hard: text,
+        chunks, vectors and those summaries are erased, and uploads of the document that are under way end."""
         async with self._open(tenant) as work:
             dataset = await work.get_dataset(dataset_id)
+            if hard:
+                await work.cancel_uploads_of(dataset_id, doc_id)
             await work.delete_document(dataset_id, doc_id, hard=hard)
-            job_id = None
-            if dataset.live_tree_id is not None:
-                await work.want_tree(dataset_id)
-                job_id = await work.request_build(dataset_id)
+            job_id = await self._write_anew(work, dataset, keys)
             await work.commit()
+        return job_id
+
+    async def _write_anew(self, work: LifecycleStorage, dataset: Dataset, keys: Keys) -> UUID | None:
+        """The build for what a change without an upload has made stale."""
+        live = await work.live_tree(dataset.dataset_id)
+        if live is None:
+            return None
+        await work.want_tree(dataset.dataset_id)
+        context = CallContext(work.tenant, dataset.dataset_id, keys=keys)
+        try:
+            self._models.check(str(live.params["summary_llm"]), context)
+            self._models.embedder(dataset.space, context)
+        except MissingProviderKey:
+            await work.need_key(dataset.dataset_id)
+            return None
+        job_id = await work.request_build(dataset.dataset_id, payer_of(keys, Budget()))
+        await bring_keys(work, self._secrets, job_id, keys)
         return job_id
 
     async def delete_dataset(self, tenant: TenantId, dataset_id: str) -> None:
@@ -124,8 +156,8 @@ class Lifecycle:
             if changes:
                 await work.change_dataset(dataset_id, vector_index=None, settings=changes)
             await work.want_tree(dataset_id)
-            wishes = {**({"full": True} if full else {}), **JobLimits(budget).as_params()}
-            job_id = await work.request_build(dataset_id, at_once=True, limits=wishes)
+            wishes = {"whole": True, "full": full, **JobLimits(budget).as_params()}
+            job_id = await work.request_build(dataset_id, payer_of(keys, budget), at_once=True, wishes=wishes)
             await bring_keys(work, self._secrets, job_id, keys)
             await work.commit()
         note = self._models.resolve_chat(self._models.chosen_chat(params.summary_llm, context)).note
@@ -142,7 +174,8 @@ class Lifecycle:
             context = CallContext(tenant, dataset_id, keys=keys)
             self._models.check(str(tree.params["summary_llm"]), context)
             self._models.embedder(dataset.space, context)
-            job_id = await work.start_job(NewJob("mend", dataset_id, None, None, JobLimits(budget).as_params()))
+            mending = NewJob("mend", dataset_id, None, None, payer_of(keys, budget), JobLimits(budget).as_params())
+            job_id = await work.start_job(mending)
             await bring_keys(work, self._secrets, job_id, keys)
             await work.commit()
         return job_id
@@ -150,7 +183,9 @@ class Lifecycle:
     async def cancel_job(self, tenant: TenantId, job_id: UUID) -> None:
         """Ends a job that has not ended; what it finished is kept. Does nothing to one that has ended."""
         async with self._open(tenant) as work:
-            await work.cancel_job(job_id)
+            job = await work.cancel_job(job_id)
+            if job.job_type == "ingest" and job.awaits_revision is not None:
+                await work.begin_builds_anew(job.dataset_id, job.payer)
             await work.commit()
 
     async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
@@ -162,9 +197,10 @@ class Lifecycle:
             job = await work.get_job(job_id)
             if job.status == "succeeded" and job.result.get("degraded"):
                 params = JobLimits(budget).as_params()
-                again = await work.start_job(NewJob("mend", job.dataset_id, None, None, params))
+                mending = NewJob("mend", job.dataset_id, None, None, payer_of(keys, budget), params)
+                again = await work.start_job(mending)
             else:
-                again = await work.retry_job(job_id, budget)
+                again = await work.retry_job(job_id, budget, keys)
             await bring_keys(work, self._secrets, again, keys)
             await work.commit()
         return again

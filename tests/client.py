@@ -63,6 +63,14 @@ class ApiClient:
                 await asyncio.sleep(0.05)
         return job
 
+    async def stage(self, job_id: str, stage: str, seconds: float = 60) -> dict[str, Any]:
+        """The job once it has come to this stage."""
+        async with asyncio.timeout(seconds):
+            while (job := await self.job(job_id))["stage"] != stage:
+                assert job["status"] not in TERMINAL, job
+                await asyncio.sleep(0.05)
+        return job
+
     async def retrieve(self, query: str, *, dataset: str = "ds", **options: Any) -> dict[str, Any]:
         response = await self.post("/v1/retrieve", json={"dataset_id": dataset, "query": query, **options})
         assert response.status_code == 200, response.text

@@ -182,9 +182,7 @@ def quick_settings(folder: Path, patch: pytest.MonkeyPatch) -> Settings:
             # A test that brings a key would otherwise pay for refinement as well.
             "chunk": defaults.chunk.model_copy(update={"refine": "off"}),
             # Groups without numerical libraries, which each process would have to load.
-            "tree": defaults.tree.model_copy(
-                update={"grouper": "contiguous", "debounce_seconds": 0.05, "debounce_max_seconds": 2.0}
-            ),
+            "tree": defaults.tree.model_copy(update={"grouper": "contiguous", "debounce_max_seconds": 2.0}),
             "worker": defaults.worker.model_copy(
                 update={
                     "poll_seconds": 0.05,

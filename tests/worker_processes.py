@@ -22,7 +22,6 @@ async def worker_process(
         "DATABASE_URL": database_url,
         "RAPTOR_WORKER_PROCESSES": "1",
         "RAPTOR_WORKER_POLL_SECONDS": "0.05",
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.1",
         "RAPTOR_TREE_GROUPER": "contiguous",
         "RAPTOR_LOG_LEVEL": "WARNING",
         "PYTHONPATH": os.pathsep.join(sys.path),

@@ -30,9 +30,7 @@ def ingest(
     build_tree: Annotated[bool, typer.Option(help="Build the tree over the dataset.")] = True,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every document; may be repeated.")] = None,
     refine: Refine = None,
-    max_cost: Annotated[
-        float | None, typer.Option(help="Limit in US dollars for indexing each file and for the tree.")
-    ] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Limit in US dollars for all files and their tree.")] = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient, ServiceError
 
 POLL_S = 0.3
-LOOKED_AT = 20
 
 
 def ingest_with_progress(
@@ -28,77 +27,79 @@ def ingest_with_progress(
     refine: str | None = None,
     max_cost: float | None = None,
 ) -> bool:
-    """Sends the files, waits for their jobs and reports the outcome; False if anything was refused or failed."""
-    refused: list[tuple[str, str]] = []
-    waiting: dict[str, str] = {}
-    unchanged = 0
+    """Sends the files as one upload, follows its job and reports the outcome; False if anything was refused or
+    failed."""
+    options = {"build_tree": build_tree} | ({"refine": refine} if refine else {})
+    upload_id = client.begin_upload(dataset, **options)
     with bars(console) as progress:
         sent = progress.add_task("send", total=len(files), note="")
-        indexed = progress.add_task("index", total=None, note="", visible=False)
-        grown = progress.add_task("tree", total=1.0, note="", visible=False)
         try:
-            for path, name in files:
-                progress.update(sent, note=escape(name))
-                try:
-                    answer = client.ingest(
-                        dataset,
-                        path.name,
-                        path.read_bytes(),
-                        source=name,
-                        build_tree="true" if build_tree else "false",
-                        tags=tags,
-                        refine=refine,
-                        max_cost=None if max_cost is None else str(max_cost),
-                    )
-                except (ServiceError, OSError) as error:
-                    refused.append((name, str(error)))
-                else:
-                    if answer["job_id"] is None or answer["status"] != "queued":
-                        unchanged += 1
-                    else:
-                        waiting[answer["job_id"]] = name
-                progress.advance(sent)
-            progress.update(sent, note="")
-            failed = follow(client, progress, indexed, grown, waiting)
+            refused = send(client, upload_id, files, tags, progress, sent)
+            committed = client.commit_upload(upload_id, **({} if max_cost is None else {"max_cost": max_cost}))
+        except ServiceError:
+            client.discard_upload(upload_id)
+            raise
+        except KeyboardInterrupt:
+            client.discard_upload(upload_id)
+            progress.stop()
+            console.print("\nStopped. Nothing was changed.")
+            return False
+        try:
+            job = follow(client, progress, committed["job_id"])
         except KeyboardInterrupt:
             progress.stop()
             console.print("\nStopped waiting. Uploaded files are safe and continue to be processed; see `raptor jobs`.")
             return False
-    report(console, len(waiting) - len(failed), unchanged, refused + failed)
-    return not refused and not failed
+    problems = refused
+    done = committed["upserted_docs"]
+    if job is not None and job["status"] != "succeeded":
+        error = (job["error"] or {}).get("message", job["status"])
+        problems, done = [*refused, (f"{done} files", error)], 0
+    report(console, done, committed["skipped_docs"], problems)
+    return not problems
 
 
-def follow(
-    client: ServiceClient, progress: Progress, indexed: TaskID, grown: TaskID, waiting: dict[str, str]
+def send(
+    client: ServiceClient,
+    upload_id: str,
+    files: Sequence[tuple[Path, str]],
+    tags: Sequence[str],
+    progress: Progress,
+    task: TaskID,
 ) -> list[tuple[str, str]]:
-    """Polls the jobs until each has ended; those that failed, with the reason.
+    """Adds the files to the upload; those that were refused, with the reason."""
+    refused: list[tuple[str, str]] = []
+    for path, name in files:
+        progress.update(task, note=escape(name))
+        try:
+            client.add_to_upload(upload_id, path.name, path.read_bytes(), source=name, tags=tags)
+        except (ServiceError, OSError) as error:
+            refused.append((name, str(error)))
+        progress.advance(task)
+    progress.update(task, note="")
+    return refused
 
-    Jobs end about in the order in which they were sent, and those that wait for the tree end together: it is enough
-    to look at the oldest few that are not indexed, and at one that waits.
-    """
-    failed: list[tuple[str, str]] = []
-    to_index, for_tree = list(waiting), list[str]()
-    progress.update(indexed, total=len(waiting), visible=bool(waiting))
-    while to_index or for_tree:
-        looked_at = to_index[:LOOKED_AT] + for_tree[:1]
-        ended_before = len(to_index) + len(for_tree)
-        for job_id in looked_at:
-            job = client.job(job_id)
-            ended = job["status"] in TERMINAL
-            if ended and job["status"] != "succeeded":
-                failed.append((waiting[job_id], (job["error"] or {}).get("message", job["status"])))
-            if job_id in for_tree:
-                progress.update(grown, visible=True, completed=job["progress"], note=tree_note(job))
-                if ended:
-                    for_tree.remove(job_id)
-            elif ended or job["stage"] == "waiting_for_tree" or job["stage"].startswith("level"):
-                to_index.remove(job_id)
-                for_tree += [] if ended else [job_id]
-        progress.update(indexed, completed=len(waiting) - len(to_index))
-        if ended_before == len(to_index) + len(for_tree):
-            time.sleep(POLL_S)
-    progress.update(grown, completed=1.0, note="")
-    return failed
+
+def follow(client: ServiceClient, progress: Progress, job_id: str | None) -> dict[str, Any] | None:
+    """The job once it has ended; None where there is none. One bar shows how far it is with the files, one with the
+    tree."""
+    if job_id is None:
+        return None
+    indexed = progress.add_task("index", total=1.0, note="")
+    grown = progress.add_task("tree", total=1.0, note="", visible=False)
+    while True:
+        job = client.job(job_id)
+        ended, for_tree = job["status"] in TERMINAL, job["stage"] not in INDEXING
+        progress.update(indexed, completed=1.0 if for_tree else job["progress"], note="" if for_tree else job["stage"])
+        if for_tree and not ended:
+            progress.update(grown, visible=True, completed=job["progress"], note=tree_note(job))
+        if ended:
+            progress.update(grown, completed=1.0, note="")
+            return job
+        time.sleep(POLL_S)
+
+
+INDEXING = {"queued", "starting", "chunk", "refine", "embed"}
 
 
 def tree_note(job: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ metadata = MetaData(
 
 TIME = DateTime(timezone=True)
 TEXTS, INTEGERS = ARRAY(Text()), ARRAY(Integer())
-NOW, ZERO, FALSE = func.now(), text("0"), text("false")
+NOW, ZERO, FALSE, EMPTY = func.now(), text("0"), text("false"), text("''")
 EMPTY_OBJECT, EMPTY_LIST = text("'{}'::jsonb"), text("'[]'::jsonb")
 
 
@@ -127,6 +127,12 @@ datasets = Table(
     ),
     optional("wanted_since", TIME, "when the tree fell behind"),
     optional("wanted_at", TIME, "when it last fell further behind"),
+    required(
+        "needs_key",
+        Boolean,
+        "the tree is behind and waits for a caller who brings the key of its model",
+        default=FALSE,
+    ),
     optional(
         "ef_search", Integer, "HNSW's breadth for this dataset, set by `raptor doctor --recall`; null: the default"
     ),
@@ -198,10 +204,14 @@ document_versions = Table(
     required("chunk_overlap", Integer, "characters"),
     required("refine", Text, "how noise was left out and boundaries mended: `off`, `heuristic`, `llm`"),
     required("build_tree", Boolean, "whether it is to be put into the tree"),
+    optional("job_id", Uuid, "the job that brings it in; null for what came before jobs were noted here"),
     optional("chunk_count", Integer, "null until it is cut"),
     required("created_at", TIME, "when the row was added", default=NOW),
     optional(
-        "embedded_at", TIME, "all vectors are there; with `build_tree` it is served from the tree's publication on"
+        "embedded_at",
+        TIME,
+        "all vectors are there; where no other version of the document is served, it is served from now on, else (with"
+        " `build_tree`) from the tree's publication on",
     ),
     optional("ready_at", TIME, "when it began to be served"),
     optional("superseded_at", TIME, "when another took its place"),
@@ -210,6 +220,7 @@ document_versions = Table(
     UniqueConstraint("tenant_id", "dataset_id", "doc_id", "number"),
     CheckConstraint("chunk_size > 0 and chunk_overlap >= 0 and chunk_overlap < chunk_size", name="chunking"),
     CheckConstraint("state in ('indexing', 'ready', 'failed', 'superseded')", name="state_known"),
+    Index("ix_document_versions_job_id", "tenant_id", "job_id"),
     Index(
         "uq_document_versions_ready",
         "tenant_id",
@@ -422,8 +433,14 @@ jobs = Table(
     required("job_id", Uuid, "the job"),
     required("dataset_id", Text, "the dataset"),
     required("job_type", Text, "`ingest`, `build`, `mend`"),
-    optional("doc_id", Text, "the document"),
-    optional("version_id", Uuid, "the version"),
+    optional("doc_id", Text, "the document, where the job is about one"),
+    optional("version_id", Uuid, "its version"),
+    required(
+        "payer",
+        Text,
+        "whose keys and budget pay: empty for the service's own; uploads of one share builds",
+        default=EMPTY,
+    ),
     required("status", Text, "`queued`, `running`, `succeeded`, `failed`, `cancelled`"),
     required("stage", Text, "what is being done"),
     required("progress", REAL, "0 to 1", default=ZERO),
@@ -456,6 +473,7 @@ jobs = Table(
         "uq_jobs_queued_build",
         "tenant_id",
         "dataset_id",
+        "payer",
         unique=True,
         postgresql_where=text("job_type = 'build' and status = 'queued'"),
     ),
@@ -463,6 +481,41 @@ jobs = Table(
         "What clients see of background work. The queue's own row is in `procrastinate_jobs`, inserted in the same "
         "transaction."
     ),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("upload_id", Uuid, "the upload"),
+    required("dataset_id", Text, "the dataset that it will be committed to"),
+    required(
+        "options", JSONB, "what holds for all its documents: `build_tree`, `summary_llm`, …", default=EMPTY_OBJECT
+    ),
+    optional("job_id", Uuid, "the job that its commit began"),
+    required("created_at", TIME, "when it was begun", default=NOW),
+    required("expires_at", TIME, "removed then if it is not committed"),
+    optional("committed_at", TIME, "not null: closed"),
+    PrimaryKeyConstraint("tenant_id", "upload_id"),
+    owned_by("tenants"),
+    Index("ix_uploads_expires_at", "expires_at"),
+    comment="Documents that belong together and are committed at once: one job, one build.",
+)
+
+upload_documents = Table(
+    "upload_documents",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("upload_id", Uuid, "the upload"),
+    required("position", Integer, "in the order in which they came"),
+    required("identity_hash", LargeBinary, "SHA-256 of the document's identity, unique in the upload"),
+    required("file_name", Text, "as it was sent; empty: none", default=EMPTY),
+    required("fields", JSONB, "`doc_id`, `source`, `tags`, …", default=EMPTY_OBJECT),
+    required("data", LargeBinary, "the file's bytes"),
+    PrimaryKeyConstraint("tenant_id", "upload_id", "position"),
+    owned_by("uploads", "upload_id"),
+    UniqueConstraint("tenant_id", "upload_id", "identity_hash"),
+    comment="What waits in an upload for its commit. Nothing of it can be read before.",
 )
 
 job_secrets = Table(

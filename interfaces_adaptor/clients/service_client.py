@@ -77,6 +77,29 @@ class ServiceClient:
             timeout=None if wait_s is None else 60.0 + wait_s,
         )
 
+    def begin_upload(self, dataset_id: str, **options: Any) -> str:
+        """An upload of many documents; nothing of it is visible before its commit."""
+        begun = self._data("POST", f"/v1/datasets/{dataset_id}/uploads", json=options)
+        return str(begun["upload_id"])
+
+    def add_to_upload(
+        self, upload_id: str, file_name: str, data: bytes, *, tags: Sequence[str] = (), **fields: str | None
+    ) -> dict[str, Any]:
+        form = {name: value for name, value in fields.items() if value is not None}
+        return self._data(
+            "POST",
+            f"/v1/uploads/{upload_id}/documents",
+            data={**form, "tags": list(tags)},
+            files={"file": (file_name, data, "text/markdown")},
+        )
+
+    def commit_upload(self, upload_id: str, **limits: Any) -> dict[str, Any]:
+        """One job for all its documents; `job_id` is None where nothing is to be done."""
+        return self._data("POST", f"/v1/uploads/{upload_id}/commit", json=limits, timeout=None)
+
+    def discard_upload(self, upload_id: str) -> None:
+        self._http.delete(f"/v1/uploads/{upload_id}")
+
     def retrieve(self, dataset_id: str, query: str, **options: Any) -> dict[str, Any]:
         return self._data("POST", "/v1/retrieve", json={"dataset_id": dataset_id, "query": query, **options})
 

@@ -13,7 +13,6 @@ from interfaces_adaptor.http.schemas.documents import DatasetOut
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
 from interfaces_adaptor.http.schemas.trees import LiveTreeOut, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
-from services.cost.budget import Budget
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
@@ -54,7 +53,7 @@ async def rebuild(
     `full` asks for a clustering of the whole."""
     body = body or RebuildBody()
     changes = dict(body.tree) | ({"summary_llm": body.summary_llm} if body.summary_llm else {})
-    budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
+    budget = body.budget
     begun = await services.lifecycle.rebuild(
         tenant, dataset_id, changes, keys_of(request, body), budget, full=body.full
     )
@@ -76,7 +75,7 @@ async def retry_nodes(
     has the tree's model write these summaries, and rewrite those above them. The tree keeps its shape, and all changes
     become visible at once. The job's `result` counts the `mended` summaries and those still `degraded`."""
     body = body or RetryNodesBody()
-    budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
+    budget = body.budget
     job_id = await services.lifecycle.retry_nodes(tenant, dataset_id, keys_of(request, body), budget)
     return Envelope(code=202, data=JobStarted(job_id=job_id, dataset_id=dataset_id))
 

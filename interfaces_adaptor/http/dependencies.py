@@ -16,6 +16,7 @@ from services.cost.estimate import CostEstimator
 from services.domain import TenantId
 from services.errors import InvalidRequest
 from services.ingest.upload import DocumentIngestor
+from services.ingest.uploads import UploadSessions
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.models.registry import Models
@@ -29,6 +30,7 @@ class Services:
     """The flows that a request can start, and the way to what is stored."""
 
     ingestor: DocumentIngestor
+    uploads: UploadSessions
     retriever: Retriever
     answerer: Answerer
     embedder: TextEmbedder

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.documents import DocumentOut, DocumentWithText, VersionOut
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted
@@ -75,6 +76,7 @@ async def list_chunks(
 
 @router.delete("/{doc_id}", response_model=Envelope[JobStarted], summary="Delete a document")
 async def delete_document(
+    request: Request,
     doc_id: str,
     services: ServicesOf,
     tenant: TenantOf,
@@ -84,9 +86,11 @@ async def delete_document(
     ] = False,
 ) -> Any:
     """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
-    rebuilds the tree. A document deleted without `hard` can still be erased with it."""
+    writes those summaries anew, on the keys in `X-BYOK-*` headers or the service's own. Without a key for the tree's
+    model `job_id` is null, and the dataset says `needs_key`. A document deleted without `hard` can still be erased with
+    it."""
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
-    job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, hard=hard)
+    job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, keys_of(request), hard=hard)
     return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))

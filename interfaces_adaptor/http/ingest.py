@@ -6,11 +6,12 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Header, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 from starlette.datastructures import UploadFile as FormFile
 
@@ -27,13 +28,15 @@ from interfaces_adaptor.http.fields import (
 from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
-from services.cost.budget import Budget, Keys
+from services.cost.budget import Keys
 from services.domain import ChunkingParams, Refine, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
-from services.ingest.upload import Accepted, Upload
+from services.ingest.upload import Upload
 from services.jobs.job import TERMINAL, Job
 
 router = APIRouter(tags=["documents"])
+
+Model = TypeVar("Model", bound=BaseModel)
 
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 1.0
@@ -84,7 +87,7 @@ async def ingest_markdown(
     accepted = await services.ingestor.ingest(tenant, upload)
     job = None
     if accepted.job_id is not None:
-        job = await finished(services, tenant, accepted, wait_of(prefer, limits.wait_s))
+        job = await finished(services, tenant, accepted.job_id, wait_of(prefer, limits.wait_s))
         if job is None:
             response.status_code = 202
             response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
@@ -114,10 +117,10 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     kind = media_type_of(request)
     if kind == "multipart/form-data":
         async with request.form() as fields:
-            form = form_from(fields)
+            form = model_from_form(IngestForm, fields)
             upload = await upload_from_form(form, header, limits, keys_of(request, form))
     elif kind == "application/json":
-        body = await body_from(request)
+        body = await model_from_json(NewDocumentBody, request)
         upload = upload_from_json(body, header, limits, keys_of(request, body))
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
@@ -140,7 +143,7 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
         upsert_mode=form.upsert_mode,
         chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap, form.refine),
         keys=keys,
-        budget=Budget(form.max_cost, form.max_tokens, form.max_calls),
+        budget=form.budget,
     )
 
 
@@ -158,7 +161,7 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         upsert_mode=body.upsert_mode,
         chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine),
         keys=keys,
-        budget=Budget(body.max_cost, body.max_tokens, body.max_calls),
+        budget=body.budget,
     )
 
 
@@ -173,18 +176,18 @@ def data_of(text: str, limit: int) -> bytes:
     return data
 
 
-def form_from(fields: FormData) -> IngestForm:
+def model_from_form(model: type[Model], fields: FormData) -> Model:
     """The form of a request whose content type decides how it is read."""
     values: dict[str, Any] = {name: value for name, value in fields.multi_items() if name != "tags"}
     try:
-        return IngestForm.model_validate(values | {"tags": fields.getlist("tags")})
+        return model.model_validate(values | {"tags": fields.getlist("tags")})
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
 
 
-async def body_from(request: Request) -> NewDocumentBody:
+async def model_from_json(model: type[Model], request: Request) -> Model:
     try:
-        return NewDocumentBody.model_validate_json(await request.body())
+        return model.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
 
@@ -221,17 +224,16 @@ def wait_of(prefer: str | None, longest_s: float) -> float:
     return min(float(wanted.group(1)), longest_s) if wanted else longest_s
 
 
-async def finished(services: Services, tenant: TenantId, accepted: Accepted, wait_s: float) -> Job | None:
+async def finished(services: Services, tenant: TenantId, job_id: UUID, wait_s: float) -> Job | None:
     """The job once it has succeeded; None if the time is over first. Raises JobFailed. The job continues either way:
     a client that hangs up loses nothing."""
-    assert accepted.job_id is not None
     deadline = time.monotonic() + wait_s
     pause = FIRST_POLL_S
     while time.monotonic() < deadline:
         await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
         pause = min(pause * 1.5, LONGEST_POLL_S)
         async with services.open_storage(tenant) as work:
-            job = await work.get_job(accepted.job_id)
+            job = await work.get_job(job_id)
         if job.status in TERMINAL:
             if job.status != "succeeded":
                 raise JobFailed(job)

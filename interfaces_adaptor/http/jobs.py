@@ -24,7 +24,6 @@ from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobOut, JobStarted, RetryBody
 from interfaces_adaptor.http.streaming import NDJSON, SSE, EventStream, NamedEvent, stream_of, wanted_type
-from services.cost.budget import Budget
 from services.domain import TenantId
 from services.jobs.job import TERMINAL
 
@@ -107,7 +106,7 @@ async def retry_job(
     used up its budget needs a larger one. If the job wrote summaries without their model, they are rewritten.
     Provider keys sent with the first request are no longer stored: send them again."""
     body = body or RetryBody()
-    budget = Budget(body.max_cost, body.max_tokens, body.max_calls)
+    budget = body.budget
     again = await services.lifecycle.retry_job(tenant, job_id, keys_of(request, body), budget)
     async with services.open_storage(tenant) as work:
         job = await work.get_job(again)

@@ -65,7 +65,8 @@ def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequenc
         while True:
             try:
                 with structlog.contextvars.bound_contextvars(job_id=job.hex, tenant=tenant):
-                    await runner.run(tenant, job)
+                    # A row that waited for its time has no lock: now it is put in line behind its like.
+                    await (runner.run if context.job.lock else runner.queue_up)(tenant, job)
                 return
             except DatabaseUnavailable:
                 # Nothing could be written, not even that it failed. Meanwhile the row stays ours: should this worker

@@ -10,8 +10,11 @@ from interfaces_adaptor.repositories.jobs import Jobs
 from interfaces_adaptor.repositories.ledger import Ledger
 from interfaces_adaptor.repositories.node_entries import NodeEntries
 from interfaces_adaptor.repositories.search import Search
+from interfaces_adaptor.repositories.uploads import Uploads
 from interfaces_adaptor.repositories.vectors import Vectors
 
 
-class Storage(DatasetEntries, DocumentEntries, NodeEntries, JobEntries, Datasets, Vectors, Jobs, Search, Ledger):
+class Storage(
+    DatasetEntries, DocumentEntries, NodeEntries, JobEntries, Datasets, Vectors, Jobs, Uploads, Search, Ledger
+):
     """A unit of work that reaches everything. A flow names the methods that it calls in a Protocol beside itself."""

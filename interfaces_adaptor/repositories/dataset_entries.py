@@ -33,6 +33,7 @@ class DatasetEntry:
     embedding_progress: float
     embedding_error: JsonObject | None
     documents_outside_tree: int
+    needs_key: bool
     usage: JsonObject
     created_at: datetime
     updated_at: datetime
@@ -56,7 +57,7 @@ DATASETS = """
     from datasets s
     left join lateral (
         select count(*) as documents, sum(v.chunk_count) as chunks,
-            count(*) filter (where s.live_tree_id is not null and not exists (
+            count(v.version_id) filter (where s.live_tree_id is not null and not exists (
                 select from chunks c join tree_nodes t on t.tenant_id = c.tenant_id and t.chunk_id = c.chunk_id
                 where c.tenant_id = v.tenant_id and c.version_id = v.version_id and t.tree_id = s.live_tree_id
             )) as outside
@@ -68,7 +69,7 @@ DATASETS = """
     left join lateral (
         select count(*) as total, count(v.embedded_at) as embedded,
             count(*) filter (where v.state = 'indexing' and v.embedded_at is null and exists (
-                select from jobs j where j.tenant_id = v.tenant_id and j.version_id = v.version_id
+                select from jobs j where j.tenant_id = v.tenant_id and j.job_id = v.job_id
                     and j.status = 'running'
             )) as running
         from document_versions v
@@ -78,7 +79,7 @@ DATASETS = """
     ) v on true
     left join lateral (
         select j.error from jobs j
-        join document_versions v on v.tenant_id = j.tenant_id and v.version_id = j.version_id
+        join document_versions v on v.tenant_id = j.tenant_id and v.job_id = j.job_id
         where j.tenant_id = s.tenant_id and j.dataset_id = s.dataset_id and j.status = 'failed' and v.state = 'failed'
         order by j.created_at desc limit 1
     ) f on true
@@ -124,6 +125,7 @@ class DatasetEntries(Trees):
             embedding_progress=row["embedded"] / row["total"] if row["total"] else 0.0,
             embedding_error=row["error"],
             documents_outside_tree=row["outside"],
+            needs_key=row["needs_key"],
             usage={name: float(value) for name, value in row["usage"].items()},
             created_at=row["created_at"],
             updated_at=row["updated_at"],

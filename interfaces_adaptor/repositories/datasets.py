@@ -75,6 +75,13 @@ class Datasets(UnitOfWork):
             raise DatasetNotFound(dataset_id=dataset_id)
         return int(row["wanted_revision"])
 
+    async def need_key(self, dataset_id: str) -> None:
+        await self.execute(
+            update(datasets)
+            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
+            .values(needs_key=datasets.c.wanted_revision > datasets.c.built_revision)
+        )
+
     async def delete_dataset(self, dataset_id: str) -> None:
         await self.execute(
             """

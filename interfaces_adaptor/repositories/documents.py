@@ -8,16 +8,16 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, document_versions, documents, embeddings
-from infra.uow.unit_of_work import as_json
+from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.postings import Postings
-from services.domain import Chunk, ChunkingParams
+from services.domain import Chunk, ChunkingParams, JsonObject
 from services.errors import DocumentNotFound
-from services.ingest.documents import NewDocument, NewVersion, StoredDocument, VersionToIndex
+from services.ingest.documents import NewDocument, NewVersion, PendingVersion, StoredDocument, VersionToIndex
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 
@@ -30,9 +30,8 @@ STORED = """
             where s.tenant_id = d.tenant_id and s.dataset_id = d.dataset_id and c.version_id = v.version_id
         ) as in_live_tree,
         (
-            select j.job_id from jobs j where j.tenant_id = d.tenant_id and j.dataset_id = d.dataset_id
-                and j.version_id = v.version_id and j.status in ('queued', 'running')
-            order by j.created_at desc limit 1
+            select j.job_id from jobs j
+            where j.tenant_id = v.tenant_id and j.job_id = v.job_id and j.status in ('queued', 'running')
         ) as open_job_id
     from documents d
     join lateral (
@@ -154,25 +153,92 @@ class Documents(Postings):
         return version_id
 
     async def resume_version(self, version_id: UUID, *, build_tree: bool) -> None:
-        state = document_versions.c.state
+        of = document_versions.c
         await self.execute(
             update(document_versions)
-            .where(self.own(document_versions), document_versions.c.version_id == version_id)
-            .values(build_tree=build_tree, state=case((state == "failed", "indexing"), else_=state))
+            .where(self.own(document_versions), of.version_id == version_id)
+            .values(
+                build_tree=build_tree,
+                state=case((of.state.in_(("failed", "superseded")), "indexing"), else_=of.state),
+                superseded_at=None,
+            )
         )
 
-    async def version_to_index(self, version_id: UUID) -> VersionToIndex:
-        row = await self.first(
-            select(document_versions).where(self.own(document_versions), document_versions.c.version_id == version_id)
+    async def assign_versions(self, version_ids: Sequence[UUID], job_id: UUID) -> None:
+        await self.execute(
+            update(document_versions)
+            .where(self.own(document_versions), document_versions.c.version_id == any_of(version_ids))
+            .values(job_id=job_id)
         )
-        if row is None:
-            raise DocumentNotFound
-        plain = (name for name in VersionToIndex.__dataclass_fields__ if name != "chunking")
-        return VersionToIndex(chunking=chunking_from(row), **{name: row[name] for name in plain})
 
-    async def chunks_of(self, version_id: UUID) -> list[Chunk]:
-        of_version = self.own(chunks), chunks.c.version_id == version_id
-        rows = await self.all(select(chunks).where(*of_version).order_by(chunks.c.idx))
+    async def give_way(self, dataset_id: str, doc_id: str) -> list[UUID]:
+        of = document_versions.c
+        rows = await self.all(
+            update(document_versions)
+            .where(
+                self.own(document_versions),
+                of.dataset_id == dataset_id,
+                of.doc_id == doc_id,
+                of.state == "indexing",
+                of.embedded_at.is_(None),
+            )
+            .values(state="superseded", superseded_at=func.now())
+            .returning(of.job_id)
+        )
+        job_ids = {row["job_id"] for row in rows if row["job_id"] is not None}
+        busy = await self.all(
+            select(of.job_id).where(
+                self.own(document_versions), of.job_id == any_of(list(job_ids)), of.state == "indexing"
+            )
+        )
+        return sorted(job_ids - {row["job_id"] for row in busy})
+
+    async def retire_served(self, dataset_id: str, doc_id: str) -> None:
+        of = document_versions.c
+        rows = await self.all(
+            update(document_versions)
+            .where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id, of.state == "ready")
+            .values(state="superseded", superseded_at=func.now())
+            .returning(of.version_id)
+        )
+        await self.hide([row["version_id"] for row in rows])
+
+    async def versions_to_index(self, job_id: UUID) -> list[PendingVersion]:
+        of = document_versions.c
+        rows = await self.all(
+            select(
+                of.version_id,
+                func.length(of.text).label("characters"),
+                of.checksum,
+                of.refine,
+                of.embedded_at.is_not(None).label("embedded"),
+                of.build_tree,
+            )
+            .where(
+                self.own(document_versions),
+                of.job_id == job_id,
+                or_(of.state == "indexing", of.embedded_at.is_not(None)),
+            )
+            .order_by(of.created_at, of.version_id)
+        )
+        return [PendingVersion(**row) for row in rows]
+
+    async def texts_to_index(self, version_ids: Sequence[UUID]) -> list[VersionToIndex]:
+        rows = await self.all(
+            select(document_versions).where(
+                self.own(document_versions), document_versions.c.version_id == any_of(version_ids)
+            )
+        )
+        plain = [name for name in VersionToIndex.__dataclass_fields__ if name != "chunking"]
+        found = {row["version_id"]: row for row in rows}
+        return [
+            VersionToIndex(chunking=chunking_from(row), **{name: row[name] for name in plain})
+            for row in (found[version_id] for version_id in version_ids if version_id in found)
+        ]
+
+    async def chunks_of(self, version_ids: Sequence[UUID]) -> list[Chunk]:
+        of_versions = self.own(chunks), chunks.c.version_id == any_of(version_ids)
+        rows = await self.all(select(chunks).where(*of_versions).order_by(chunks.c.version_id, chunks.c.idx))
         return [chunk_from(row) for row in rows]
 
     async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
@@ -189,14 +255,14 @@ class Documents(Postings):
         )
         return [chunk_from(row) for row in rows]
 
-    async def add_chunks(self, version: VersionToIndex, found: Sequence[Chunk]) -> None:
+    async def add_chunks(self, dataset_id: str, found: Sequence[Chunk]) -> None:
         columns = [
             *("chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char"),
             *("heading_path", "token_cnt", "hash", "meta"),
         ]
         rows = (
             (
-                *(chunk.chunk_id, version.dataset_id, chunk.doc_id, chunk.version_id, chunk.idx, chunk.text),
+                *(chunk.chunk_id, dataset_id, chunk.doc_id, chunk.version_id, chunk.idx, chunk.text),
                 *(chunk.start, chunk.end, list(chunk.heading_path), chunk.token_cnt, chunk.hash),
                 as_json(dict(chunk.meta)),
             )
@@ -204,25 +270,59 @@ class Documents(Postings):
         )
         await self.copy("chunks", columns, rows)
 
-    async def mark_embedded(self, version_id: UUID, chunk_count: int) -> None:
-        embedded_at = func.coalesce(document_versions.c.embedded_at, func.now())
+    async def mark_embedded(self, version_ids: Sequence[UUID]) -> None:
+        of = document_versions.c
+        count = (
+            select(func.count())
+            .where(self.own(chunks), chunks.c.version_id == of.version_id)
+            .correlate(document_versions)
+            .scalar_subquery()
+        )
         await self.execute(
             update(document_versions)
-            .where(self.own(document_versions), document_versions.c.version_id == version_id)
-            .values(chunk_count=chunk_count, embedded_at=embedded_at)
+            .where(self.own(document_versions), of.version_id == any_of(version_ids))
+            .values(chunk_count=count, embedded_at=func.coalesce(of.embedded_at, func.now()))
         )
 
-    async def fail_version(self, version_id: UUID) -> None:
+    async def refinement_figures(self, job_id: UUID) -> JsonObject:
+        row = await self.first(
+            """
+            select count(*) as chunks, coalesce(sum(jsonb_array_length(c.meta -> 'dropped')), 0)::int as dropped,
+                coalesce(sum((
+                    select sum((span ->> 1)::int - (span ->> 0)::int)
+                    from jsonb_array_elements(c.meta -> 'dropped') as span
+                )), 0)::int as dropped_characters,
+                count(*) filter (where c.meta ? 'refinement') as skipped_chunks
+            from document_versions v
+            join chunks c on c.tenant_id = v.tenant_id and c.version_id = v.version_id
+            where v.tenant_id = :tenant and v.job_id = :job and v.state in ('indexing', 'ready')
+            """,
+            job=job_id,
+        )
+        assert row is not None
+        return dict(row)
+
+    async def fail_versions(self, job_id: UUID) -> None:
+        of = document_versions.c
         await self.execute(
             update(document_versions)
-            .where(
-                self.own(document_versions),
-                document_versions.c.version_id == version_id,
-                document_versions.c.state == "indexing",
-                document_versions.c.embedded_at.is_(None),
-            )
+            .where(self.own(document_versions), of.job_id == job_id, of.state == "indexing", of.embedded_at.is_(None))
             .values(state="failed")
         )
+
+    async def serve_new(self, version_ids: Collection[UUID]) -> None:
+        rows = await self.all(
+            """
+            select v.version_id from document_versions v
+            where v.tenant_id = :tenant and v.version_id = any(:ids) and v.state = 'indexing' and not exists (
+                select from document_versions served
+                where served.tenant_id = v.tenant_id and served.dataset_id = v.dataset_id
+                    and served.doc_id = v.doc_id and served.state = 'ready'
+            )
+            """,
+            ids=list(version_ids),
+        )
+        await self.serve_versions([row["version_id"] for row in rows])
 
     async def serve_versions(self, version_ids: Collection[UUID]) -> None:
         ids: Any = list(version_ids)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, null, select, update
+from sqlalchemy import ColumnElement, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import QUEUE, RUN_JOB
-from infra.db.schema import job_secrets, jobs
-from infra.uow.unit_of_work import UnitOfWork, as_json
-from services.cost.budget import Budget
+from infra.db.schema import document_versions, job_secrets, jobs
+from infra.uow.unit_of_work import UnitOfWork, any_of, as_json
+from services.cost.budget import Budget, Keys
 from services.cost.usage import Usage
 from services.domain import JsonObject
 from services.errors import JobCancelled, JobNotFound, LeaseLost, VersionConflict
 from services.jobs.job import Job, JobStatus, Lease, NewJob
 from services.jobs.limits import JobLimits
+from services.jobs.payer import payer_of
 
 SHOWN = [jobs.c[name] for name in Job.__dataclass_fields__]
 
@@ -39,6 +40,7 @@ class Jobs(UnitOfWork):
                 job_type=job.job_type,
                 doc_id=job.doc_id,
                 version_id=job.version_id,
+                payer=job.payer,
                 status="queued",
                 stage="queued",
                 params=dict(job.params),
@@ -47,56 +49,51 @@ class Jobs(UnitOfWork):
         await self._enqueue(job_id, 0.0)
         return job_id
 
-    async def request_build(self, dataset_id: str, *, at_once: bool = False, limits: JsonObject | None = None) -> UUID:
+    async def request_build(
+        self, dataset_id: str, payer: str, *, at_once: bool = False, wishes: JsonObject | None = None
+    ) -> UUID:
         job_id = uuid.uuid4()
-        params = {"at_once": at_once, **(limits or {})}
+        params = {"at_once": at_once, **(wishes or {})}
         added = await self.first(
             """
-            insert into jobs (tenant_id, job_id, dataset_id, job_type, status, stage, params)
-            values (:tenant, :job, :dataset, 'build', 'queued', 'queued', cast(:params as jsonb))
-            on conflict (tenant_id, dataset_id) where job_type = 'build' and status = 'queued' do nothing
+            insert into jobs (tenant_id, job_id, dataset_id, job_type, payer, status, stage, params)
+            values (:tenant, :job, :dataset, 'build', :payer, 'queued', 'queued', cast(:params as jsonb))
+            on conflict (tenant_id, dataset_id, payer) where job_type = 'build' and status = 'queued' do nothing
             returning job_id
             """,
             job=job_id,
             dataset=dataset_id,
+            payer=payer,
             params=as_json(params),
         )
         if added is not None:
             await self._enqueue(job_id, 0.0)
             return job_id
+        # Locked: a worker claims it before, and then holds what is there already, or after, and then all of this.
         waiting = await self.first(
             """
-            select job_id, queue_job_id from jobs
-            where tenant_id = :tenant and dataset_id = :dataset and job_type = 'build' and status = 'queued'
+            update jobs set params = params || cast(:params as jsonb)
+            where tenant_id = :tenant and dataset_id = :dataset and job_type = 'build' and payer = :payer
+                and status = 'queued'
+            returning job_id, queue_job_id
             """,
             dataset=dataset_id,
+            payer=payer,
+            params=as_json({name: value for name, value in params.items() if value}),
         )
         if waiting is None:
             # It was claimed between the two statements: what it does not hold yet, the next one will.
-            return await self.request_build(dataset_id, at_once=at_once, limits=limits)
-        if limits:
-            await self.execute(
-                """
-                update jobs set params = params || cast(:limits as jsonb)
-                where tenant_id = :tenant and job_id = :job and status = 'queued'
-                """,
-                job=waiting["job_id"],
-                limits=as_json(dict(limits)),
-            )
-        if at_once:
-            await self.execute(
-                """
-                update jobs set params = params || '{"at_once": true}'
-                where tenant_id = :tenant and job_id = :job and status = 'queued'
-                """,
-                job=waiting["job_id"],
-            )
-            taken_out = await self.first(
-                "select procrastinate_cancel_job_v1(:queued, false, true) as id", queued=waiting["queue_job_id"]
-            )
-            if taken_out is not None and taken_out["id"] is not None:
-                await self._enqueue(waiting["job_id"], 0.0)
+            return await self.request_build(dataset_id, payer, at_once=at_once, wishes=wishes)
+        await self._hasten(waiting)
         return UUID(str(waiting["job_id"]))
+
+    async def _hasten(self, waiting: RowMapping) -> None:
+        """A job that was postponed looks again now whether it may begin."""
+        taken_out = await self.first(
+            "select procrastinate_cancel_job_v1(:queued, false, true) as id", queued=waiting["queue_job_id"]
+        )
+        if taken_out is not None and taken_out["id"] is not None:
+            await self._enqueue(waiting["job_id"], 0.0)
 
     async def get_job(self, job_id: UUID) -> Job:
         row = await self.first(select(*SHOWN).where(self.own(jobs), jobs.c.job_id == job_id))
@@ -125,18 +122,34 @@ class Jobs(UnitOfWork):
         )
         return (Job(**row), Lease(job_id, row["attempts"])) if row else None
 
-    async def postpone_job(self, job_id: UUID, delay_s: float) -> None:
+    async def postpone_job(self, job_id: UUID, delay_s: float, *, interrupted: bool = False) -> None:
+        if interrupted:
+            await self._count_interruption(jobs.c.job_id == job_id)
         await self._enqueue(job_id, delay_s)
 
-    async def count_indexing(self, dataset_id: str) -> int:
+    async def _count_interruption(self, *which: ColumnElement[bool]) -> Sequence[RowMapping]:
+        so_far = func.coalesce(jobs.c.params["interruptions"].as_integer(), 0)
+        interruptions = func.jsonb_build_object("interruptions", so_far + 1)
+        return await self.all(
+            update(jobs)
+            .where(self.own(jobs), *which)
+            .values(params=jobs.c.params.concat(interruptions))
+            .returning(jobs.c.job_id)
+        )
+
+    async def count_indexing(self, dataset_id: str, payer: str) -> int:
         row = await self.first(
             """
-            select count(*) as n from jobs j join document_versions v
-                on v.tenant_id = j.tenant_id and v.version_id = j.version_id
-            where j.tenant_id = :tenant and j.dataset_id = :dataset and j.job_type = 'ingest'
-                and j.status in ('queued', 'running') and j.awaits_revision is null and v.build_tree
+            select count(*) as n from jobs j
+            where j.tenant_id = :tenant and j.dataset_id = :dataset and j.payer = :payer and j.job_type = 'ingest'
+                and j.status in ('queued', 'running') and j.awaits_revision is null
+                and exists (
+                    select from document_versions v
+                    where v.tenant_id = j.tenant_id and v.job_id = j.job_id and v.build_tree
+                )
             """,
             dataset=dataset_id,
+            payer=payer,
         )
         return int(row["n"]) if row else 0
 
@@ -149,13 +162,13 @@ class Jobs(UnitOfWork):
                     usage = cast(:usage as jsonb), timings = cast(:timings as jsonb),
                     detail = cast(:detail as jsonb)
                 where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
-                returning dataset_id, job_type
+                returning dataset_id, job_type, payer
             )
             update jobs j set stage = :stage, progress = :progress, detail = cast(:detail as jsonb),
                 updated_at = now()
             from mine
             where mine.job_type = 'build' and j.tenant_id = :tenant and j.dataset_id = mine.dataset_id
-                and j.status = 'running' and j.awaits_revision is not null
+                and j.payer = mine.payer and j.status = 'running' and j.awaits_revision is not null
             """,
             **fence(lease),
             stage=stage,
@@ -197,20 +210,21 @@ class Jobs(UnitOfWork):
         )
         await self._forget_secrets(lease.job_id)
 
-    async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
+    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, tree_name: str | None) -> None:
         await self.execute(
             """
             with done as (
                 update jobs set status = 'succeeded', stage = 'done', progress = 1, finished_at = now(),
                     updated_at = now(), result = result || jsonb_build_object('tree_id', cast(:tree as text))
                 where tenant_id = :tenant and dataset_id = :dataset and status = 'running'
-                    and awaits_revision <= :revision
+                    and awaits_revision <= :revision and (cast(:payer as text) is null or payer = :payer)
                 returning job_id
             )
             delete from job_secrets s using done where s.tenant_id = :tenant and s.job_id = done.job_id
             """,
             dataset=dataset_id,
             revision=revision,
+            payer=payer,
             tree=tree_name,
         )
 
@@ -220,7 +234,7 @@ class Jobs(UnitOfWork):
             update jobs set status = :status, error = cast(:error as jsonb), finished_at = now(),
                 updated_at = now(), usage = cast(:usage as jsonb), timings = cast(:timings as jsonb)
             where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
-            returning dataset_id, job_type
+            returning dataset_id, job_type, payer
             """,
             lease,
             status=status,
@@ -264,87 +278,172 @@ class Jobs(UnitOfWork):
         )
         return row["job_id"] if row else None
 
-    async def cancel_job(self, job_id: UUID) -> None:
-        await self.get_job(job_id)
+    async def cancel_job(self, job_id: UUID) -> Job:
+        job = await self.get_job(job_id)
         cancelled = JobCancelled().as_json()
         row = await self.first(
             update(jobs)
             .where(self.own(jobs), jobs.c.job_id == job_id, jobs.c.status.in_(("queued", "running")))
-            .values(status="cancelled", error=cancelled, finished_at=func.now(), updated_at=func.now())
-            .returning(jobs.c.dataset_id, jobs.c.job_type, jobs.c.queue_job_id)
+            .values(
+                status="cancelled",
+                error=cancelled,
+                awaits_revision=null(),
+                finished_at=func.now(),
+                updated_at=func.now(),
+            )
+            .returning(jobs.c.dataset_id, jobs.c.job_type, jobs.c.payer, jobs.c.queue_job_id)
         )
-        if row is None:
-            return
-        # Tells the worker at once; should it not hear, its next write finds that its lease is gone.
-        await self.execute("select procrastinate_cancel_job_v1(:queued, true, true)", queued=row["queue_job_id"])
-        await self._end_with(job_id, row, "cancelled", cancelled)
+        if row is not None:
+            # Tells the worker at once; should it not hear, its next write finds that its lease is gone.
+            await self._take_out([row["queue_job_id"]])
+            await self._end_with(job_id, row, "cancelled", cancelled)
+        return job
 
-    async def retry_job(self, job_id: UUID, budget: Budget) -> UUID:
+    async def end_superseded(self, job_ids: Sequence[UUID], by: UUID) -> None:
+        rows = await self.all(
+            update(jobs)
+            .where(
+                self.own(jobs),
+                jobs.c.job_id == any_of(job_ids),
+                jobs.c.status.in_(("queued", "running")),
+                jobs.c.awaits_revision.is_(None),
+            )
+            .values(
+                status="succeeded",
+                stage="done",
+                progress=1,
+                attempts=jobs.c.attempts + 1,
+                result={"superseded_by": by.hex},
+                finished_at=func.now(),
+                updated_at=func.now(),
+            )
+            .returning(jobs.c.job_id, jobs.c.queue_job_id)
+        )
+        await self._take_out([row["queue_job_id"] for row in rows])
+        for row in rows:
+            await self._forget_secrets(row["job_id"])
+
+    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None:
+        rows = await self.all(
+            select(jobs.c.job_id).where(
+                self.own(jobs),
+                jobs.c.dataset_id == dataset_id,
+                jobs.c.doc_id == doc_id,
+                jobs.c.job_type == "ingest",
+                jobs.c.status.in_(("queued", "running")),
+            )
+        )
+        for row in rows:
+            await self.cancel_job(row["job_id"])
+
+    async def begin_builds_anew(self, dataset_id: str, payer: str) -> None:
+        running = (jobs.c.dataset_id == dataset_id, jobs.c.job_type == "build", jobs.c.status == "running")
+        holds = or_(jobs.c.payer == payer, jobs.c.params["whole"].as_boolean())
+        for row in await self._count_interruption(*running, holds):
+            await self.execute(
+                update(jobs).where(self.own(jobs), jobs.c.job_id == row["job_id"]).values(attempts=jobs.c.attempts + 1)
+            )
+            await self._enqueue(row["job_id"], 0.0)
+
+    async def _take_out(self, queue_job_ids: Sequence[int]) -> None:
+        await self.execute(
+            "select procrastinate_cancel_job_v1(queued, true, true) from unnest(cast(:ids as bigint[])) as queued",
+            ids=list(queue_job_ids),
+        )
+
+    async def retry_job(self, job_id: UUID, budget: Budget, keys: Keys) -> UUID:
         job = await self.get_job(job_id)
         if job.status not in ("failed", "cancelled"):
             raise VersionConflict(f"The job is {job.status}: only a failed or cancelled one is tried again.")
+        limits = JobLimits.of(job.params).continued(budget, Usage(**job.usage))
+        payer = payer_of(keys, limits.budget)
         if job.job_type == "build":
-            # The uploads that failed with it wait again.
-            await self.execute(
-                """
-                update jobs j set status = 'running', stage = 'waiting_for_tree', error = null, finished_at = null,
-                    awaits_revision = s.wanted_revision, updated_at = now()
-                from document_versions v, datasets s
-                where j.tenant_id = :tenant and j.dataset_id = :dataset and j.job_type = 'ingest'
-                    and j.status in ('failed', 'cancelled')
-                    and v.tenant_id = j.tenant_id and v.version_id = j.version_id
-                    and v.state = 'indexing' and v.embedded_at is not null
-                    and s.tenant_id = j.tenant_id and s.dataset_id = j.dataset_id
-                """,
-                dataset=job.dataset_id,
+            await self._await_again(job, payer)
+            wishes = {name: job.params[name] for name in ("full", "whole") if job.params.get(name)}
+            return await self.request_build(
+                job.dataset_id, payer, at_once=True, wishes={**wishes, **limits.as_params()}
             )
-            limits = JobLimits.of(job.params).continued(budget, Usage(**job.usage))
-            return await self.request_build(job.dataset_id, at_once=True, limits=limits.as_params())
         await self.execute(
             """
             update jobs set status = 'queued', stage = 'queued', progress = 0, attempts = 0, error = null,
-                awaits_revision = null, finished_at = null, updated_at = now(),
-                params = jsonb_set(params, '{budget}', coalesce(params -> 'budget', '{}') || cast(:budget as jsonb))
+                awaits_revision = null, finished_at = null, updated_at = now(), payer = :payer,
+                params = jsonb_set(params - 'interruptions', '{budget}',
+                    coalesce(params -> 'budget', '{}') || cast(:budget as jsonb))
             where tenant_id = :tenant and job_id = :job
             """,
             job=job_id,
+            payer=payer,
             budget=as_json(budget.as_json()),
         )
-        await self.execute(
-            """
-            update document_versions v set state = 'indexing' from jobs j
-            where j.tenant_id = :tenant and j.job_id = :job and v.tenant_id = j.tenant_id
-                and v.version_id = j.version_id and v.state = 'failed'
-            """,
-            job=job_id,
-        )
+        await self._revive_versions([job_id])
         await self._enqueue(job_id, 0.0)
         return job_id
 
-    async def _end_with(self, job_id: UUID, row: RowMapping, status: JobStatus, error: JsonObject) -> None:
-        """The uploads that waited for this build end as it did, unless another build is on its way to them."""
-        await self._forget_secrets(job_id)
-        if row["job_type"] != "build":
-            return
-        await self.execute(
+    async def _await_again(self, build: Job, payer: str) -> None:
+        """The uploads that ended with the build wait again, and for this payer."""
+        rows = await self.all(
             """
-            with ended as (
+            update jobs j set status = 'running', stage = 'waiting_for_tree', error = null, finished_at = null,
+                awaits_revision = s.wanted_revision, payer = :payer, params = j.params - 'ended_with',
+                updated_at = now()
+            from datasets s
+            where j.tenant_id = :tenant and j.dataset_id = :dataset and j.job_type = 'ingest'
+                and j.status in ('failed', 'cancelled') and j.params ->> 'ended_with' = :build
+                and s.tenant_id = j.tenant_id and s.dataset_id = j.dataset_id
+            returning j.job_id
+            """,
+            dataset=build.dataset_id,
+            payer=payer,
+            build=build.job_id.hex,
+        )
+        await self._revive_versions([row["job_id"] for row in rows])
+
+    async def _revive_versions(self, job_ids: Sequence[UUID]) -> None:
+        of = document_versions.c
+        await self.execute(
+            update(document_versions)
+            .where(self.own(document_versions), of.job_id == any_of(job_ids), of.state == "failed")
+            .values(state="indexing")
+        )
+
+    async def _end_with(self, job_id: UUID, row: RowMapping, status: JobStatus, error: JsonObject) -> None:
+        """What ends with the job: of a cancelled upload its versions, which never go live; of a build the uploads that
+        waited for it, unless another build is on its way to them."""
+        await self._forget_secrets(job_id)
+        ended = [job_id]
+        if row["job_type"] == "build":
+            rows = await self.all(
+                """
                 update jobs j set status = :status, error = cast(:error as jsonb), finished_at = now(),
-                    awaits_revision = null, updated_at = now()
+                    awaits_revision = null, params = params || jsonb_build_object('ended_with', cast(:build as text)),
+                    updated_at = now()
                 where j.tenant_id = :tenant and j.dataset_id = :dataset and j.status = 'running'
-                    and j.awaits_revision is not null
+                    and j.payer = :payer and j.awaits_revision is not null
                     and not exists (
                         select from jobs b where b.tenant_id = j.tenant_id and b.dataset_id = j.dataset_id
-                            and b.job_type = 'build' and b.status = 'queued'
+                            and b.payer = j.payer and b.job_type = 'build' and b.status = 'queued'
                     )
                 returning j.job_id
+                """,
+                dataset=row["dataset_id"],
+                payer=row["payer"],
+                build=job_id.hex,
+                status=status,
+                error=as_json(dict(error)),
             )
-            delete from job_secrets s using ended where s.tenant_id = :tenant and s.job_id = ended.job_id
-            """,
-            dataset=row["dataset_id"],
-            status=status,
-            error=as_json(dict(error)),
-        )
+            ended = [one["job_id"] for one in rows]
+            await self.execute(delete(job_secrets).where(self.own(job_secrets), job_secrets.c.job_id == any_of(ended)))
+        if status == "cancelled":
+            of = document_versions.c
+            await self.execute(
+                update(document_versions)
+                .where(
+                    self.own(document_versions),
+                    of.job_id == any_of(ended),
+                    of.state.in_(("indexing", "ready")),
+                )
+                .values(state="failed")
+            )
 
     async def _fenced(self, sql: str, lease: Lease, **values: object) -> RowMapping:
         row = await self.first(sql, **fence(lease), **values)
@@ -354,13 +453,16 @@ class Jobs(UnitOfWork):
 
     async def _enqueue(self, job_id: UUID, delay_s: float) -> None:
         # The lock makes the queue run one build or mending a dataset and one version a document at a time. Its order is
-        # that of ids, so that a lock must not be shared by a row that waits for a later time and one that need not.
+        # that of ids: a row that waits for a later time would hold up those behind it, so that it has no lock and, when
+        # its time has come, is put in line.
         await self.execute(
             """
             with job as (
-                select job_id, case job_type
-                    when 'ingest' then 'document/' || tenant_id || '/' || dataset_id || '/' || doc_id
-                    else 'build/' || tenant_id || '/' || dataset_id end as lock
+                select job_id, case
+                    when :delay > 0 then null
+                    when job_type <> 'ingest' then 'build/' || tenant_id || '/' || dataset_id
+                    when doc_id is null then 'upload/' || tenant_id || '/' || job_id
+                    else 'document/' || tenant_id || '/' || dataset_id || '/' || doc_id end as lock
                 from jobs where tenant_id = :tenant and job_id = :job
             ), queued as (
                 select (procrastinate_defer_jobs_v1(array[row(

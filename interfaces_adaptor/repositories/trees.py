@@ -27,12 +27,23 @@ from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, Writ
 
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
 
-# The newest embedded version of each document that is not deleted: the one that is served, or the one that will be.
+# The newest embedded version of each document that is not deleted, of those that are in the tree already, that are
+# there without owing it anything, or that this payer's uploads bring (null: whoever's).
 BUILD_VERSIONS = """
     select distinct on (v.doc_id) v.version_id, v.doc_id, d.identity from document_versions v
     join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
+    left join jobs j on j.tenant_id = v.tenant_id and j.job_id = v.job_id
     where v.tenant_id = :tenant and v.dataset_id = :dataset and d.deleted_at is null
         and v.embedded_at is not null and v.state in ('indexing', 'ready')
+        and (
+            cast(:payer as text) is null or j.job_id is null or j.status = 'succeeded'
+            or j.awaits_revision is not null and j.payer = :payer
+            or exists (
+                select from datasets s join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
+                join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
+                where s.tenant_id = v.tenant_id and s.dataset_id = v.dataset_id and c.version_id = v.version_id
+            )
+        )
     order by v.doc_id, v.number desc
 """
 
@@ -54,8 +65,8 @@ def leaf_from(row: RowMapping, identity: str) -> Leaf:
 
 
 class Trees(Documents):
-    async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
-        versions = await self.all(BUILD_VERSIONS, dataset=dataset_id)
+    async def leaves_to_build(self, dataset_id: str, payer: str | None) -> tuple[list[Leaf], list[UUID]]:
+        versions = await self.all(BUILD_VERSIONS, dataset=dataset_id, payer=payer)
         ids = [row["version_id"] for row in versions]
         of = chunks.c
         rows = await self.all(
@@ -253,22 +264,23 @@ class Trees(Documents):
             .values(
                 live_tree_id=tree_id,
                 built_revision=func.greatest(datasets.c.built_revision, revision),
+                needs_key=False,
                 updated_at=func.now(),
             )
         )
         await self.serve_versions(version_ids)
-        # Documents that were deleted while the tree was built are in it: hide what was written from them.
-        deleted = await self.all(
+        # What was deleted, cancelled or superseded while the tree was built is in it: hide what was written from that.
+        gone = await self.all(
             """
             select v.version_id from documents d join document_versions v
                 on v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
-            where d.tenant_id = :tenant and d.dataset_id = :dataset and d.deleted_at is not null
-                and v.version_id = any(:versions)
+            where d.tenant_id = :tenant and d.dataset_id = :dataset
+                and (d.deleted_at is not null or v.state <> 'ready') and v.version_id = any(:versions)
             """,
             dataset=dataset_id,
             versions=list(version_ids),
         )
-        await self.hide([row["version_id"] for row in deleted])
+        await self.hide([row["version_id"] for row in gone])
 
     async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
         await self.execute(
@@ -277,6 +289,7 @@ class Trees(Documents):
             .values(
                 live_tree_id=None,
                 built_revision=func.greatest(datasets.c.built_revision, revision),
+                needs_key=False,
                 updated_at=func.now(),
             )
         )

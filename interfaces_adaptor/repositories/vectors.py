@@ -23,18 +23,18 @@ BLOCK = 2_000
 
 
 class Vectors(UnitOfWork):
-    async def reuse_vectors(
-        self, dataset_id: str, generation_id: UUID, keys: Mapping[UUID, bytes], space: EmbeddingSpace
-    ) -> set[UUID]:
+    async def reuse_vectors(self, dataset_id: str, keys: Mapping[UUID, bytes], space: EmbeddingSpace) -> set[UUID]:
         owners = list(keys)
+        ids = [vector_id("chunk", owner, space) for owner in owners]
         await self.execute(
             """
             insert into embeddings (tenant_id, id, dataset_id, owner_type, owner_id, generation_id, level, model, dim,
                 content_key, v)
-            select :tenant, wanted.id, :dataset, 'chunk', wanted.owner_id, :generation, 0, :model, known.dim,
+            select :tenant, wanted.id, :dataset, 'chunk', wanted.owner_id, c.version_id, 0, :model, known.dim,
                 wanted.content_key, known.v
             from unnest(cast(:ids as uuid[]), cast(:owners as uuid[]), cast(:keys as bytea[]))
                 as wanted (id, owner_id, content_key)
+            join chunks c on c.tenant_id = :tenant and c.chunk_id = wanted.owner_id
             join lateral (
                 select e.dim, e.v from embeddings e
                 where e.tenant_id = :tenant and e.content_key = wanted.content_key and e.model = :model limit 1
@@ -42,19 +42,12 @@ class Vectors(UnitOfWork):
             on conflict do nothing
             """,
             dataset=dataset_id,
-            generation=generation_id,
             model=space.name,
-            ids=[vector_id("chunk", owner, space) for owner in owners],
+            ids=ids,
             owners=owners,
             keys=[keys[owner] for owner in owners],
         )
-        rows = await self.all(
-            select(embeddings.c.owner_id).where(
-                self.own(embeddings),
-                embeddings.c.generation_id == generation_id,
-                embeddings.c.model == space.name,
-            )
-        )
+        rows = await self.all(select(embeddings.c.owner_id).where(self.own(embeddings), embeddings.c.id == any_of(ids)))
         return {row["owner_id"] for row in rows}
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:

@@ -20,16 +20,18 @@ from services.cost.expected_dataset import (
     expected_dataset,
     refinement_questions,
 )
-from services.cost.expected_tree import LevelEstimate, expected_levels
+from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_path
 from services.domain import Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
 from services.ingest.reader import Reader
 from services.ingest.upload import Upload
-from services.models.registry import Models
+from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
-from services.tree.build import fingerprint_of
+from services.tree.build import fingerprint_of, made_alike, stored_params
+from services.tree.maintain import maintainable
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Estimate:
 
 
 MAINTAINED = (
-    "The dataset has a tree: a small change writes only the summaries on its own path. This is what a tree of the whole"
-    " would cost, the most that it can be."
+    "The dataset has a tree, which grows with the change: these are the summaries that may be on its path, the most"
+    " that it can be. Usually passages share their paths, and it is a fraction of that."
 )
 
 
@@ -92,9 +94,14 @@ class CostEstimator:
             terms = self._models.embedder_terms(space)
             embedding = await embedding_lines(work, terms, space, expected.new.values())
             live = await work.live_tree(request.dataset_id) if dataset is not None else None
-        params = self._tree_params(dataset, request, context)
+        params = self._tree_params(dataset, live if request.uploads else None, request, context)
         stays = dataset is not None and live is not None and tree_stays(live, dataset, expected, params)
         levels = [] if stays or not request.build_tree else expected_levels(expected.leaves(), params)
+        maintained = (
+            dataset is not None and live is not None and self._maintained(request, dataset, live, expected, params)
+        )
+        if maintained:
+            levels = on_the_path(levels, expected.changed)
         summaries = self._models.chat_terms(params.summary_llm)
         questions = await asyncio.to_thread(refinement_questions, expected.to_refine) if summaries is not None else []
         return Estimate(
@@ -108,8 +115,16 @@ class CostEstimator:
             tree="built" if levels else "unchanged" if stays and request.build_tree else "none",
             levels=levels,
             lines=[*refinement_lines(questions, summaries), *embedding, *tree_lines(levels, summaries, terms.terms)],
-            warnings=self._warnings(request, params, maintained=live is not None and bool(levels)),
+            warnings=self._warnings(request, params, maintained=maintained and bool(levels)),
         )
+
+    def _maintained(
+        self, request: EstimateRequest, dataset: Dataset, live: Tree, expected: ExpectedDataset, params: TreeParams
+    ) -> bool:
+        """Whether an ingest would write the change's own path only."""
+        wanted = self._params.changed({**dataset.settings, **request.changes})
+        alike = made_alike(live.params, stored_params(dataset, params), wanted.summary_llm == AUTO)
+        return bool(request.uploads) and alike and maintainable(live, expected.changed)
 
     def _warnings(self, request: EstimateRequest, params: TreeParams, *, maintained: bool) -> list[str]:
         notes = [self._models.resolve_chat(params.summary_llm).note, MAINTAINED if maintained else ""]
@@ -125,10 +140,12 @@ class CostEstimator:
             return dataset.space
         return await self._models.space(request.embedding_model, context)
 
-    def _tree_params(self, dataset: Dataset | None, request: EstimateRequest, context: CallContext) -> TreeParams:
+    def _tree_params(
+        self, dataset: Dataset | None, live: Tree | None, request: EstimateRequest, context: CallContext
+    ) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}
         params = self._params.changed({**settings, **request.changes})
-        return replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, context))
+        return replace(params, summary_llm=writer_of(self._models, params.summary_llm, live, context))
 
 
 async def dataset_or_none(work: EstimateStorage, request: EstimateRequest) -> Dataset | None:

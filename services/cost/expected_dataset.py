@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,7 +18,7 @@ from services.cost.expected_tree import Leaves
 from services.cost.usage import Usage
 from services.domain import Dataset, EmbeddingSpace
 from services.ingest.documents import StoredDocument
-from services.ingest.index import embedded_together, to_embed
+from services.ingest.requests import embedded_together, to_embed, units_of
 from services.ingest.upload import Upload, same_processing
 from services.models.registry import EmbedderTerms
 from services.storage import UnitOfWork
@@ -37,8 +39,9 @@ class EstimateStorage(UnitOfWork, Protocol):
 
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None: ...
 
-    async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
-        """The leaves that a tree built now would stand on, in reading order, and the versions they belong to."""
+    async def leaves_to_build(self, dataset_id: str, payer: str | None) -> tuple[list[Leaf], list[UUID]]:
+        """The leaves that a tree built now would stand on, in reading order, and the versions they belong to; with
+        None, those of whatever is embedded."""
         ...
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]: ...
@@ -62,10 +65,11 @@ class ChunkedUpload:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedDataset:
-    """`kept` are leaves that are there and stay; `new` are the texts to embed, by document; `unchanged` counts uploads
-    that change nothing, `to_refine` are the others."""
+    """`kept` are leaves that are there and stay, `replaced` those of documents that change; `new` are the texts to
+    embed, by document; `unchanged` counts uploads that change nothing, `to_refine` are the others."""
 
     kept: Sequence[Leaf]
+    replaced: Sequence[Leaf]
     new: Mapping[str, ChunkTexts]
     unchanged: int
     to_refine: Sequence[ChunkedUpload]
@@ -73,6 +77,13 @@ class ExpectedDataset:
     @property
     def new_chunks(self) -> int:
         return sum(map(len, self.new.values()))
+
+    @property
+    def changed(self) -> int:
+        """Passages that come and go; one that a changed document keeps does neither."""
+        gone = Counter(leaf.hash for leaf in self.replaced)
+        come = Counter(hashlib.sha256(text.encode()).hexdigest() for chunks in self.new.values() for _, text in chunks)
+        return (gone - come).total() + (come - gone).total()
 
     def leaves(self) -> Leaves:
         rows = [((leaf.document, leaf.idx), leaf.heading_path, leaf.token_cnt) for leaf in self.kept]
@@ -103,13 +114,15 @@ async def expected_dataset(
         new[one.upload.identity or f"new:{number}"] = one.chunks
         to_refine.append(one)
     kept: list[Leaf] = []
+    gone: list[Leaf] = []
     if dataset is not None:
-        leaves, _ = await work.leaves_to_build(dataset.dataset_id)
+        leaves, _ = await work.leaves_to_build(dataset.dataset_id, None)
         kept = [leaf for leaf in leaves if leaf.doc_id not in replaced]
+        gone = [leaf for leaf in leaves if leaf.doc_id in replaced]
         if space != dataset.space:
             new |= await chunks_by_document(work, kept)
             kept = []
-    return ExpectedDataset(kept, new, len(uploads) - len(to_refine), to_refine)
+    return ExpectedDataset(kept, gone, new, len(uploads) - len(to_refine), to_refine)
 
 
 async def stored_document(work: EstimateStorage, dataset: Dataset | None, upload: Upload) -> StoredDocument | None:
@@ -145,15 +158,15 @@ async def embedding_lines(
     """The line of embedding the documents, in the calls that `DocumentIndexer` makes; none for a built-in model."""
     if terms.terms is None:
         return []
+    by_document = [[indexed_text(path, text) for path, text in document] for document in documents]
+    texts = [text for document in by_document for text in document]
+    units = units_of(by_document, terms.units)
+    keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
+    stored = await work.embedded_keys(list(keys.values()), space)
+    missing = to_embed(units, {position for position, key in keys.items() if key in stored})
     used = Usage()
-    for document in documents:
-        texts = [indexed_text(path, text) for path, text in document]
-        units = terms.units(texts)
-        keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}
-        stored = await work.embedded_keys(list(keys.values()), space)
-        missing = to_embed(units, {position for position, key in keys.items() if key in stored})
-        for together in embedded_together(missing, units, terms.batch):
-            sent = [[texts[position] for position in positions] for positions in together]
-            tokens = sum(estimate_tokens(text) for part in sent for text in part)
-            used += Usage(calls=terms.calls(sent), input_tokens=tokens)
+    for together in embedded_together(missing, units, terms.batch):
+        sent = [[texts[position] for position in positions] for positions in together]
+        tokens = sum(estimate_tokens(text) for part in sent for text in part)
+        used += Usage(calls=terms.calls(sent), input_tokens=tokens)
     return [line_of("embed", terms.terms, used, rounds=used.calls)] if used.calls else []

@@ -84,6 +84,22 @@ def expected_levels(leaves: Leaves, params: TreeParams) -> list[LevelEstimate]:
     return levels
 
 
+def on_the_path(levels: Sequence[LevelEstimate], changed: int) -> list[LevelEstimate]:
+    """Of these levels what a change of so many passages writes at most: each may be on a path of its own."""
+    return [_part_of(level, min(changed, level.summaries)) for level in levels]
+
+
+def _part_of(level: LevelEstimate, summaries: int) -> LevelEstimate:
+    share = summaries / level.summaries
+    return LevelEstimate(
+        level=level.level,
+        summaries=summaries,
+        input_tokens=round(share * level.input_tokens),
+        output_tokens=round(share * level.output_tokens),
+        summary_tokens=round(share * level.summary_tokens),
+    )
+
+
 def _groups(below: Leaves, level: int, params: TreeParams) -> tuple[list[int], list[float]]:
     """For each group its first node, and the tokens of its texts as a prompt takes them."""
     n, budget = len(below), params.grouping.token_budget

@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.arrays import FloatArray
-from services.domain import ChunkingParams, JsonObject
+from services.domain import ChunkingParams, JsonObject, Refine
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,18 @@ class StoredDocument:
     served: bool
     in_live_tree: bool
     open_job_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingVersion:
+    """A version that a job brings in; `characters` are those of its text."""
+
+    version_id: UUID
+    characters: int
+    checksum: str
+    refine: Refine
+    embedded: bool
+    build_tree: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The gate: bytes become a stored document, a version to index and a job, in one transaction."""
+"""The gate: bytes become stored documents, versions to index and one job for them, in one transaction."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,15 +21,17 @@ from services.domain import (
     UpsertMode,
     VectorIndex,
 )
-from services.errors import MissingProviderKey, RefinementNeedsModel, UnknownModel, UnsupportedFileType
+from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel, UnsupportedFileType
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
 from services.ingest.reader import Reader, SourceText
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
+from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.tree.nodes import tree_name
+from services.tree.nodes import Tree, tree_name
+from services.tree.writer import writer_of
 
 
 class UploadStorage(UnitOfWork, Protocol):
@@ -42,6 +45,8 @@ class UploadStorage(UnitOfWork, Protocol):
         """Changes what was asked for by name and leaves the rest."""
         ...
 
+    async def live_tree(self, dataset_id: str) -> Tree | None: ...
+
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None: ...
 
     async def find_checksum(self, dataset_id: str, checksum: str) -> StoredDocument | None: ...
@@ -54,8 +59,25 @@ class UploadStorage(UnitOfWork, Protocol):
 
     async def resume_version(self, version_id: UUID, *, build_tree: bool) -> None: ...
 
+    async def give_way(self, dataset_id: str, doc_id: str) -> list[UUID]:
+        """Versions of the document that are not embedded yet are superseded, before anything is paid for them; the jobs
+        that have nothing left to bring in."""
+        ...
+
+    async def retire_served(self, dataset_id: str, doc_id: str) -> None:
+        """The version that was served is superseded, and no longer found."""
+        ...
+
     async def start_job(self, job: NewJob) -> UUID:
         """Adds the job and its place in the queue."""
+        ...
+
+    async def assign_versions(self, version_ids: Sequence[UUID], job_id: UUID) -> None:
+        """The job that brings these versions in."""
+        ...
+
+    async def end_superseded(self, job_ids: Sequence[UUID], by: UUID) -> None:
+        """These jobs are done: what they were to bring in is superseded by what job `by` brings."""
         ...
 
     async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
@@ -113,8 +135,33 @@ def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed
     return stored.checksum == checksum and stored.chunking == chunking and stored.embed_model == embed_model
 
 
+@dataclass(frozen=True, slots=True)
+class ReadUpload:
+    """An upload whose bytes are known to be a text."""
+
+    upload: Upload
+    source: SourceText
+    checksum: str
+
+
+@dataclass(slots=True)
+class Admission:
+    """What the uploads of one transaction mean for their dataset: what is new needs a job, which takes the place of
+    those jobs that have nothing left to do."""
+
+    dataset: Dataset
+    accepted: list[Accepted] = field(default_factory=list)
+    superseded_jobs: list[UUID] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list[UUID]:
+        """Those that need a job."""
+        waiting = (one for one in self.accepted if one.status == "queued" and one.job_id is None)
+        return [one.version_id for one in waiting if one.version_id is not None]
+
+
 class DocumentIngestor:
-    """Decides what an upload means for its dataset. Pays nothing: all that costs is left to the job."""
+    """Decides what uploads mean for their dataset. Pays nothing: all that costs is left to the job."""
 
     def __init__(
         self,
@@ -133,70 +180,121 @@ class DocumentIngestor:
     async def ingest(self, tenant: TenantId, upload: Upload) -> Accepted:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument, UnknownModel, MissingProviderKey,
         RefinementNeedsModel."""
-        note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
-        source = self._reader_for(upload.file_name).read(upload.data)
-        checksum = hashlib.sha256(upload.data).hexdigest()
-        space = await self._models.space(None, CallContext(tenant, upload.dataset_id, keys=upload.keys))
-        async with self._open(tenant) as work:
-            accepted = await self._decide(work, upload, source, checksum, space)
-            await work.commit()
-        return replace(accepted, warnings=(note,)) if note else accepted
+        accepted, _ = await self.ingest_all(tenant, [upload])
+        return accepted[0]
 
-    async def _decide(
-        self, work: UploadStorage, upload: Upload, source: SourceText, checksum: str, space: EmbeddingSpace
-    ) -> Accepted:
-        dataset = await self._open_dataset(work, upload, space)
+    async def ingest_all(self, tenant: TenantId, uploads: Sequence[Upload]) -> tuple[list[Accepted], UUID | None]:
+        """Documents of one request, all of them or none, and the job for what is new in them. Raises what `ingest`
+        does; `details.position` says which document it is about."""
+        read = await asyncio.to_thread(self._read_all, uploads)
+        async with self._open(tenant) as work:
+            admission = await self.open(work, uploads[0])
+            await self.admit(work, admission, read)
+            job_id = await self.start(work, admission, uploads[0])
+            await work.commit()
+        return admission.accepted, job_id
+
+    def _read_all(self, uploads: Sequence[Upload]) -> list[ReadUpload]:
+        read = []
+        for position, upload in enumerate(uploads):
+            try:
+                read.append(self.read(upload))
+            except RaptorError as error:
+                if len(uploads) > 1:
+                    error.details |= {"position": position}
+                raise
+        return read
+
+    def read(self, upload: Upload) -> ReadUpload:
+        """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument."""
+        source = self._reader_for(upload.file_name).read(upload.data)
+        return ReadUpload(upload, source, hashlib.sha256(upload.data).hexdigest())
+
+    async def open(self, work: UploadStorage, upload: Upload) -> Admission:
+        """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
+        MissingProviderKey."""
+        space = await self._models.space(None, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
+        return Admission(await self._open_dataset(work, upload, space))
+
+    async def admit(self, work: UploadStorage, admission: Admission, uploads: Sequence[ReadUpload]) -> None:
+        """Raises RefinementNeedsModel, MissingProviderKey."""
+        for read in uploads:
+            admission.accepted.append(await self._decide(work, admission, read))
+
+    async def start(self, work: UploadStorage, admission: Admission, upload: Upload) -> UUID | None:
+        """The job for all that was admitted, on the keys and the budget of `upload`; None where nothing is to be
+        done."""
+        versions = admission.versions
+        job_id = None
+        if versions:
+            single = admission.accepted[0] if len(admission.accepted) == 1 else None
+            job_id = await work.start_job(
+                NewJob(
+                    job_type="ingest",
+                    dataset_id=admission.dataset.dataset_id,
+                    doc_id=single.doc_id if single is not None else None,
+                    version_id=single.version_id if single is not None else None,
+                    payer=payer_of(upload.keys, upload.budget),
+                    params=JobLimits(upload.budget).as_params(),
+                )
+            )
+            await work.assign_versions(versions, job_id)
+            await work.end_superseded(admission.superseded_jobs, job_id)
+            await bring_keys(work, self._secrets, job_id, upload.keys)
+        note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
+        admission.accepted = [
+            replace(one, job_id=one.job_id or (job_id if one.status == "queued" else None), warnings=notes_of(note))
+            for one in admission.accepted
+        ]
+        return job_id
+
+    async def _decide(self, work: UploadStorage, admission: Admission, read: ReadUpload) -> Accepted:
+        upload, dataset = read.upload, admission.dataset
         refine = self._refine(upload, dataset, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
         if upload.upsert_mode == "skip_duplicates":
-            twin = await work.find_checksum(upload.dataset_id, checksum)
+            twin = await work.find_checksum(upload.dataset_id, read.checksum)
             if twin is not None:
                 return self._nothing_to_do("skipped", twin, dataset)
-        await work.change_dataset(
-            upload.dataset_id,
-            vector_index=upload.vector_index,
-            settings={"summary_llm": upload.summary_llm} if upload.summary_llm else {},
-        )
+        if upload.vector_index or upload.summary_llm:
+            await work.change_dataset(
+                upload.dataset_id,
+                vector_index=upload.vector_index,
+                settings={"summary_llm": upload.summary_llm} if upload.summary_llm else {},
+            )
         identity = upload.identity or f"id:{uuid.uuid4().hex}"
         stored = await work.find_document(upload.dataset_id, identity)
-        document = self._document(upload, source, checksum, identity, stored)
+        document = self._document(read, identity, stored)
         await work.put_document(document)
-
+        if stored is not None and stored.deleted:
+            # What was deleted does not come back with the document: it begins anew with this text.
+            await work.retire_served(document.dataset_id, document.doc_id)
         if (
             stored is None
             or stored.deleted
             or upload.upsert_mode == "replace"
-            or not same_processing(stored, upload, checksum, dataset.space.name)
+            or not same_processing(stored, upload, read.checksum, dataset.space.name)
         ):
+            admission.superseded_jobs += await work.give_way(document.dataset_id, document.doc_id)
             version_id = await work.add_version(
                 NewVersion(
                     dataset_id=document.dataset_id,
                     doc_id=document.doc_id,
-                    checksum=checksum,
-                    text=source.text,
-                    title=source.title,
+                    checksum=read.checksum,
+                    text=read.source.text,
+                    title=read.source.title,
                     embed_model=dataset.space.name,
                     chunking=replace(upload.chunking, refine=refine),
                     build_tree=upload.build_tree,
                 )
             )
-        elif stored.served and (stored.in_live_tree or not upload.build_tree):
-            return self._nothing_to_do("unchanged", stored, dataset)
         elif stored.open_job_id is not None:
             return self._queued(document, stored.version_id, stored.open_job_id)
+        elif stored.served and (stored.in_live_tree or not upload.build_tree):
+            return self._nothing_to_do("unchanged", stored, dataset)
         else:
             version_id = stored.version_id
             await work.resume_version(version_id, build_tree=upload.build_tree)
-        job_id = await work.start_job(
-            NewJob(
-                job_type="ingest",
-                dataset_id=document.dataset_id,
-                doc_id=document.doc_id,
-                version_id=version_id,
-                params=JobLimits(upload.budget).as_params(),
-            )
-        )
-        await bring_keys(work, self._secrets, job_id, upload.keys)
-        return self._queued(document, version_id, job_id)
+        return self._queued(document, version_id, None)
 
     async def _open_dataset(self, work: UploadStorage, upload: Upload, space: EmbeddingSpace) -> Dataset:
         """Made in this space if it is not there yet. Its row is locked from here on: of two uploads of one document at
@@ -206,7 +304,8 @@ class DocumentIngestor:
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, context)
         if upload.build_tree:
-            self._models.check(self._chat(upload, dataset), context)
+            live = await work.live_tree(dataset.dataset_id)
+            self._models.check(writer_of(self._models, self._chat(upload, dataset), live, context), context)
         return dataset
 
     @staticmethod
@@ -238,9 +337,8 @@ class DocumentIngestor:
         return reader
 
     @staticmethod
-    def _document(
-        upload: Upload, source: SourceText, checksum: str, identity: str, stored: StoredDocument | None
-    ) -> NewDocument:
+    def _document(read: ReadUpload, identity: str, stored: StoredDocument | None) -> NewDocument:
+        upload = read.upload
         kind, _, value = identity.partition(":")
         new_id = value if kind == "id" else uuid.uuid4().hex
         return NewDocument(
@@ -248,12 +346,12 @@ class DocumentIngestor:
             doc_id=stored.doc_id if stored is not None else new_id,
             identity=identity,
             file_name=upload.file_name,
-            title=source.title,
+            title=read.source.title,
             source=upload.source,
             tags=tuple(upload.tags),
             extra_meta=upload.extra_meta,
-            checksum=checksum,
-            text=source.text,
+            checksum=read.checksum,
+            text=read.source.text,
         )
 
     @staticmethod
@@ -270,5 +368,9 @@ class DocumentIngestor:
         )
 
     @staticmethod
-    def _queued(document: NewDocument, version_id: UUID, job_id: UUID) -> Accepted:
+    def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None) -> Accepted:
         return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)
+
+
+def notes_of(*notes: str) -> tuple[str, ...]:
+    return tuple(note for note in notes if note)

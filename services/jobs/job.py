@@ -21,6 +21,7 @@ class Job:
     dataset_id: str
     doc_id: str | None
     version_id: UUID | None
+    payer: str
     status: JobStatus
     stage: str
     progress: float
@@ -43,6 +44,7 @@ class NewJob:
     dataset_id: str
     doc_id: str | None
     version_id: UUID | None
+    payer: str
     params: JsonObject
 
 

@@ -38,6 +38,9 @@ class JobRun:
         self.tenant = tenant
         self.job = job
         self.lease = lease
+        # Attempts that ended for no fault of the job: deletions while it ran, a lost database.
+        self.interruptions = int(job.params.get("interruptions", 0))
+        self.attempt = lease.attempt - self.interruptions
         self.context = CallContext(
             tenant=tenant,
             dataset_id=job.dataset_id,

@@ -25,7 +25,7 @@ from services.errors import (
     ProviderError,
     RaptorError,
 )
-from services.jobs.job import Job, JobStatus, JobType, Lease
+from services.jobs.job import TERMINAL, Job, JobStatus, JobType, Lease
 from services.jobs.run import JobRun, ReportStorage
 from services.jobs.secrets import SecretBox
 from services.storage import OpenStorage
@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
 # A provider that asks for a longer pause ends the job, which then says so.
 LONGEST_PAUSE_S = 3600.0
+# What ends an attempt without being its fault: it does not count, and what was paid for is found again.
+INTERRUPTIONS = (DatabaseUnavailable, ConcurrentChange)
+INTERRUPTION_PAUSE_S, LONGEST_INTERRUPTION_S = 0.5, 10.0
+MAX_INTERRUPTIONS = 1_000
 
 Flow = Callable[[JobRun], Awaitable[None]]
 # Seconds that a job should still wait before it begins.
@@ -74,14 +78,20 @@ class RunStorage(ReportStorage, Protocol):
         """Sealed keys by provider."""
         ...
 
-    async def postpone_job(self, job_id: UUID, delay_s: float) -> None: ...
+    async def postpone_job(self, job_id: UUID, delay_s: float, *, interrupted: bool = False) -> None:
+        """Back to the queue; `interrupted`: the attempt that ended did so for no fault of the job."""
+        ...
 
     async def fail_job(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:
         """The job has failed, and with a build the uploads that waited for it."""
         ...
 
-    async def fail_version(self, version_id: UUID) -> None:
-        """A version that was never embedded has failed; one that was stays as it is."""
+    async def fail_versions(self, job_id: UUID) -> None:
+        """Those of the job's versions that were never embedded have failed; the others stay as they are."""
+        ...
+
+    async def need_key(self, dataset_id: str) -> None:
+        """The tree is behind and waits for a caller who brings its model's key."""
         ...
 
 
@@ -123,21 +133,21 @@ class JobRunner:
         run = JobRun(self._open, tenant, *claimed, self._opened(job_id, sealed), self._budget)
         logger.info("job started", extra={"job_type": run.job.job_type, "attempt": run.lease.attempt})
         try:
-            if run.lease.attempt > MAX_ATTEMPTS:
-                raise AttemptsExhausted(attempts=run.lease.attempt - 1)
+            if run.attempt > MAX_ATTEMPTS:
+                raise AttemptsExhausted(attempts=run.attempt - 1)
             await kind.flow(run)
             await self._keep_index(run, kind.index_every_s)
             logger.info("job succeeded", extra={"job_type": run.job.job_type, **run.figures()["timings"]})
         except LeaseLost:
             logger.info("job was taken away from this attempt", extra={"attempt": run.lease.attempt})
         except RaptorError as error:
-            pause_s = pause_after(error, run.lease.attempt)
+            pause_s = pause_after(error, run.attempt, run.interruptions)
             if pause_s is None:
                 logger.warning("job failed", extra={"error": error.as_json()})
                 await self._failed(run, error)
             else:
                 logger.warning("job will be tried again", extra={"error": error.as_json(), "pause_s": pause_s})
-                await self._again(run, pause_s)
+                await self._again(run, pause_s, interrupted=isinstance(error, INTERRUPTIONS))
         except Exception as error:
             # The boundary of a job: whatever a flow did not foresee is a defect, and the job says so.
             logger.exception("job failed on a defect")
@@ -167,13 +177,21 @@ class JobRunner:
         async with self._open(tenant) as work:
             job = await work.get_job(job_id)
             if job.status == "running" and job.awaits_revision is None:
+                await work.postpone_job(job_id, 0.0, interrupted=True)
+                await work.commit()
+
+    async def queue_up(self, tenant: TenantId, job_id: UUID) -> None:
+        """A job whose pause is over takes its place in the queue."""
+        async with self._open(tenant) as work:
+            job = await work.get_job(job_id)
+            if job.status not in TERMINAL:
                 await work.postpone_job(job_id, 0.0)
                 await work.commit()
 
-    async def _again(self, run: JobRun, pause_s: float) -> None:
-        """After a pause; the attempt that begins then counts, so this ends."""
+    async def _again(self, run: JobRun, pause_s: float, *, interrupted: bool) -> None:
+        """After a pause; the attempt that begins then counts unless this one was interrupted, so this ends."""
         async with self._open(run.tenant, run.lease) as work:
-            await work.postpone_job(run.job.job_id, pause_s)
+            await work.postpone_job(run.job.job_id, pause_s, interrupted=interrupted)
             await work.commit()
 
     async def _failed(self, run: JobRun, error: RaptorError) -> None:
@@ -182,15 +200,17 @@ class JobRunner:
             error.details |= run.context.meter.figures()
         async with self._open(run.tenant, run.lease) as work:
             await work.fail_job(run.lease, "failed", error.as_json(), run.figures())
-            if run.job.version_id is not None:
-                await work.fail_version(run.job.version_id)
+            await work.fail_versions(run.job.job_id)
+            if isinstance(error, MissingProviderKey) and run.job.job_type == "build":
+                await work.need_key(run.job.dataset_id)
             await work.commit()
 
 
-def pause_after(error: RaptorError, attempt: int) -> float | None:
+def pause_after(error: RaptorError, attempt: int, interruptions: int = 0) -> float | None:
     """Seconds after which a job goes on by itself; None: it has failed. A provider that wants to be left alone for a
     while gets its pause without a worker that waits for it."""
-    if isinstance(error, DatabaseUnavailable | ConcurrentChange):
-        return min(2.0**attempt, 60.0)
+    if isinstance(error, INTERRUPTIONS):
+        longer = INTERRUPTION_PAUSE_S * 1.5 ** min(interruptions, 20)
+        return min(longer, LONGEST_INTERRUPTION_S) if interruptions < MAX_INTERRUPTIONS else None
     asked = error.retry_after_s if isinstance(error, ProviderError) else None
     return asked if asked is not None and asked <= LONGEST_PAUSE_S and attempt < MAX_ATTEMPTS else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +17,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.compute import Compute
+from services.cost.budget import CallContext
 from services.domain import Dataset, JsonObject, TenantId
+from services.errors import MissingProviderKey
 from services.jobs.job import Job, Lease
+from services.jobs.payer import SERVICE
 from services.jobs.run import JobRun
-from services.models.registry import Models
+from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.cluster import Clustering
 from services.tree.grow import TreeGrower
@@ -28,6 +31,7 @@ from services.tree.growth import Growth
 from services.tree.maintain import TreeMaintainer, clustering_stats
 from services.tree.nodes import Leaf, Tree, tree_name
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 from utils.concurrency import both
 from utils.hashing import digest_of
 
@@ -42,12 +46,13 @@ class BuildStorage(UnitOfWork, Protocol):
         """Raises DatasetNotFound."""
         ...
 
-    async def count_indexing(self, dataset_id: str) -> int:
-        """How many uploads that want a tree are not embedded yet."""
+    async def count_indexing(self, dataset_id: str, payer: str) -> int:
+        """How many of the payer's uploads that want a tree are not embedded yet."""
         ...
 
-    async def leaves_to_build(self, dataset_id: str) -> tuple[list[Leaf], list[UUID]]:
-        """The leaves that a tree built now would stand on, in reading order, and the versions they belong to."""
+    async def leaves_to_build(self, dataset_id: str, payer: str | None) -> tuple[list[Leaf], list[UUID]]:
+        """The leaves that this payer's tree stands on, in reading order, and the versions they belong to: those of the
+        live tree, and those of the payer's uploads; with None, those of whatever is embedded."""
         ...
 
     async def live_tree(self, dataset_id: str) -> Tree | None: ...
@@ -72,27 +77,28 @@ class BuildStorage(UnitOfWork, Protocol):
         """Removes what abandoned builds and superseded trees left; how many trees that were."""
         ...
 
-    async def finish_waiting(self, dataset_id: str, revision: int, tree_name: str | None) -> None:
-        """The uploads that waited for a tree of this revision have succeeded."""
+    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, tree_name: str | None) -> None:
+        """The payer's uploads (None: all) that waited for a tree of this revision have succeeded."""
         ...
+
+    async def request_build(
+        self, dataset_id: str, payer: str, *, at_once: bool = False, wishes: JsonObject | None = None
+    ) -> UUID: ...
 
     async def succeed_job(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Debounce:
-    """Uploads that arrive close together share a build: it waits for `quiet_s` without one, at most `longest_s`."""
+# While uploads are on their way, a build looks so often whether they have come; the last one hastens it.
+LOOK_AGAIN_S = 2.0
 
-    quiet_s: float = 5.0
-    longest_s: float = 30.0
 
-    def remaining(self, dataset: Dataset, indexing: int, now: datetime) -> float:
-        """Seconds still to wait; `indexing` uploads are on their way to the same tree."""
-        if dataset.wanted_since is None or dataset.wanted_at is None:
-            return 0.0
-        longest = self.longest_s - (now - dataset.wanted_since).total_seconds()
-        quiet = self.quiet_s - (now - dataset.wanted_at).total_seconds()
-        return max(0.0, min(longest, max(quiet, 1.0 if indexing else 0.0)))
+def pause_of(dataset: Dataset, indexing: int, longest_s: float, now: datetime) -> float:
+    """Seconds that a build still waits: not at all where nothing is coming, and no longer than `longest_s` since the
+    tree fell behind where uploads of its payer are."""
+    if not indexing or dataset.wanted_since is None:
+        return 0.0
+    left = longest_s - (now - dataset.wanted_since).total_seconds()
+    return min(max(left, 0.0), LOOK_AGAIN_S)
 
 
 class TreeBuilder:
@@ -100,7 +106,7 @@ class TreeBuilder:
         self,
         open_storage: OpenStorage[BuildStorage],
         params: TreeParams,
-        debounce: Debounce,
+        longest_wait_s: float,
         models: Models,
         grower: TreeGrower,
         maintainer: TreeMaintainer,
@@ -108,7 +114,7 @@ class TreeBuilder:
     ) -> None:
         self._open = open_storage
         self._params = params
-        self._debounce = debounce
+        self._longest_wait_s = longest_wait_s
         self._models = models
         self._grower = grower
         self._maintainer = maintainer
@@ -120,17 +126,19 @@ class TreeBuilder:
             return 0.0
         async with self._open(tenant) as work:
             dataset = await work.get_dataset(job.dataset_id)
-            indexing = await work.count_indexing(job.dataset_id)
-        return self._debounce.remaining(dataset, indexing, datetime.now(UTC))
+            indexing = await work.count_indexing(job.dataset_id, job.payer)
+        return pause_of(dataset, indexing, self._longest_wait_s, datetime.now(UTC))
 
     async def build(self, run: JobRun) -> None:
-        """Ends with a live tree of all that the dataset held when the build began."""
+        """Ends with a live tree of all that the dataset, and this payer's uploads, held when the build began."""
+        payer = None if run.job.params.get("whole") else run.job.payer
         async with self._open(run.tenant) as work:
             dataset = await work.get_dataset(run.job.dataset_id)
-            leaves, versions = await work.leaves_to_build(dataset.dataset_id)
+            leaves, versions = await work.leaves_to_build(dataset.dataset_id, payer)
             live = await work.live_tree(dataset.dataset_id)
-        params = self._params.changed(dataset.settings)
-        params = replace(params, summary_llm=self._models.chosen_chat(params.summary_llm, run.context))
+        wanted = self._params.changed(dataset.settings)
+        writer = writer_of(self._models, wanted.summary_llm, live if payer is not None else None, run.context)
+        params = replace(wanted, summary_llm=writer)
         fingerprint = fingerprint_of(dataset, params, leaves)
         anew = bool(run.job.params.get("full"))
         if not leaves or (live is not None and live.fingerprint == fingerprint and not anew):
@@ -139,7 +147,8 @@ class TreeBuilder:
 
         with TemporaryDirectory(prefix="raptor-build-") as scratch:
             maintenance = None
-            if live is not None and live.params == stored_params(dataset, params) and not anew:
+            any_writer = wanted.summary_llm == AUTO and payer is not None
+            if live is not None and not anew and made_alike(live.params, stored_params(dataset, params), any_writer):
                 maintenance = await self._maintainer.next_generation(
                     run, live, leaves, params, dataset.space, Path(scratch)
                 )
@@ -166,7 +175,19 @@ class TreeBuilder:
             else:
                 stats = await clustering_stats(self._compute, grown, params)
         await self._publish(run, dataset, tree, versions, grown.figures.as_stats(run, grown.depth) | stats)
+        if maintenance is not None and maintenance.clustering_due:
+            await self._cluster_anew(run, params)
         await self._remove_old_trees(run, dataset)
+
+    async def _cluster_anew(self, run: JobRun, params: TreeParams) -> None:
+        """Nobody's upload pays for that: it is done in the background where the service's own keys allow it."""
+        try:
+            self._models.check(params.summary_llm, CallContext(run.tenant, run.job.dataset_id))
+        except MissingProviderKey:
+            return
+        async with self._open(run.tenant) as work:
+            await work.request_build(run.job.dataset_id, SERVICE, wishes={"full": True})
+            await work.commit()
 
     async def _open_tree(
         self, run: JobRun, dataset: Dataset, params: TreeParams, leaves: Sequence[Leaf], fingerprint: str
@@ -204,7 +225,8 @@ class TreeBuilder:
             else:
                 await work.publish_tree(tree.tree_id, dataset.dataset_id, revision, versions, stats)
             name = tree_name(tree.tree_id) if tree is not None else None
-            await work.finish_waiting(dataset.dataset_id, revision, name)
+            payer = None if run.job.params.get("whole") else run.job.payer
+            await work.finish_waiting(dataset.dataset_id, revision, payer, name)
             await work.succeed_job(run.lease, {"tree_id": name, "unchanged": not stats, **stats}, run.figures())
             await work.commit()
 
@@ -217,6 +239,13 @@ class TreeBuilder:
 def stored_params(dataset: Dataset, params: TreeParams) -> dict[str, Any]:
     """How a tree was made, as it is stored with it."""
     return params.as_json() | {"embedder": dataset.space.name, "engine_version": ENGINE_VERSION}
+
+
+def made_alike(live: JsonObject, now: JsonObject, any_writer: bool) -> bool:
+    """Whether a tree may be maintained, or its parameters ask for another one. With `any_writer`, each summary is
+    written by whatever model its payer has."""
+    but = {"summary_llm"} if any_writer else set()
+    return {k: v for k, v in live.items() if k not in but} == {k: v for k, v in now.items() if k not in but}
 
 
 def fingerprint_of(dataset: Dataset, params: TreeParams, leaves: Sequence[Leaf]) -> str:

@@ -87,7 +87,7 @@ class TreeMaintainer:
         self, run: JobRun, live: Tree, leaves: Sequence[Leaf], params: TreeParams, space: EmbeddingSpace, scratch: Path
     ) -> Maintenance | None:
         """How the tree of `leaves` grows out of the live one; None where it is better clustered as a whole."""
-        if "yardstick" not in live.stats or max(len(leaves), live.stats.get("leaves", 0)) > MOST_LEAVES:
+        if not maintainable(live, 0) or len(leaves) > MOST_LEAVES:
             return None
         shape = Shape(params.grouper, params.grouping, params.levels_cap)
         async with self._open(run.tenant) as work:
@@ -110,10 +110,11 @@ class TreeMaintainer:
         known = set(before.leaves.keys)
         changed = len(known.symmetric_difference(new.frontier.keys))
         drift = await self._compute(regret, before.leaves, before.levels[0].groups, shape)
-        if clustering_due(before, self._params, drift, changed) is not None:
+        due = clustering_due(before, self._params, drift, changed)
+        if due == "batch":
             return None
         step = begin(before, new.frontier, shape, self._params)
-        return Maintenance(step, now, texts_of(generation, now), self._compute)
+        return Maintenance(step, now, texts_of(generation, now), self._compute, clustering_due=due is not None)
 
     async def _leaf_level(self, run: JobRun, leaves: Sequence[Leaf], space: EmbeddingSpace, path: Path) -> Level:
         with run.timed("db_s"), path.open("wb") as file:
@@ -124,12 +125,22 @@ class TreeMaintainer:
 
 
 class Maintenance:
-    """Plans one level after the other; `texts` are those that may stay, by the key of their group."""
+    """Plans one level after the other; `texts` are those that may stay, by the key of their group. With
+    `clustering_due` the tree has drifted so far that the whole is better clustered anew, after this."""
 
     replays = True
 
-    def __init__(self, step: Step, leaves: Sequence[Leaf], texts: Mapping[str, WrittenNode], compute: Compute) -> None:
+    def __init__(
+        self,
+        step: Step,
+        leaves: Sequence[Leaf],
+        texts: Mapping[str, WrittenNode],
+        compute: Compute,
+        *,
+        clustering_due: bool,
+    ) -> None:
         self.leaves = leaves
+        self.clustering_due = clustering_due
         self._reasons: dict[str, int] = {}
         self._step = step
         self._plan: LevelPlan | None = None
@@ -171,6 +182,12 @@ class Maintenance:
         sizes = [len(group.members) for group in plan.groups]
         stats = {"n": len(level), "clusters": len(nodes), "sizes": quantiles(sizes), "written": len(plan.write)}
         return Plan(nodes, kept, stats)
+
+
+def maintainable(live: Tree, changed: int) -> bool:
+    """Whether a change of so many passages is one for maintenance."""
+    leaves = int(live.stats.get("leaves", 0))
+    return "yardstick" in live.stats and leaves <= MOST_LEAVES and changed <= MaintenanceParams().batch * leaves
 
 
 def lasting(before: Sequence[Leaf], now: Sequence[Leaf]) -> list[Leaf]:

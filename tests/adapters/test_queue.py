@@ -21,7 +21,7 @@ from tests.factories import page
 from tests.worker_processes import until_idle
 
 SPACE = EmbeddingSpace("builtin", "lexical-1", 1024)
-BUILD = NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, params={})
+BUILD = NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, payer="", params={})
 
 
 async def test_our_row_is_the_row_that_procrastinate_itself_would_insert(

@@ -29,7 +29,7 @@ async def started_job(container: Container) -> NewJob:
     async with container.services.open_storage(DEFAULT_TENANT) as work:
         await work.open_dataset("ds", SPACE, "exact")
         await work.commit()
-    return NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, params={})
+    return NewJob(job_type="build", dataset_id="ds", doc_id=None, version_id=None, payer="", params={})
 
 
 async def test_what_is_not_committed_is_rolled_back_with_what_was_copied(container: Container) -> None:

@@ -13,7 +13,7 @@ from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
-from tests.factories import page
+from tests.factories import TOPICS, page
 from tests.paying import CHAT, EMBEDDER, SAMPLES, paying
 
 TEXTS = [path.read_text(encoding="utf-8") for path in SAMPLES]
@@ -148,3 +148,23 @@ async def test_nothing_is_stored(api: ApiClient) -> None:
     await estimated(api, documents=[{"text": page("bees"), "doc_id": "bees"}])
     assert (await api.data("/v1/datasets"))["items"] == []
     assert (await api.data("/v1/jobs"))["items"] == []
+
+
+@pytest.mark.usefixtures("running")
+async def test_an_estimate_of_a_change_is_at_most_its_own_path(api: ApiClient) -> None:
+    for number, topic in enumerate(TOPICS):
+        await api.ingest(page(topic, 40), doc_id=f"d{number}", chunk_size="300", chunk_overlap="0")
+    ask: dict[str, Any] = {
+        "documents": [{"doc_id": "d0", "text": page(next(iter(TOPICS)), 40).replace("Part 7 of", "Item 7 of")}]
+    }
+    options: dict[str, Any] = {"chunk_size": 300, "chunk_overlap": 0, "tree": {}}
+    change = await estimated(api, **ask, **options)
+    tree = await api.data("/v1/datasets/ds/tree")
+    whole = sum(level["nodes"] for level in tree["levels"] if level["level"] > 0)
+    assert change["tree"] == "built"
+    assert 0 < summaries(change) < whole / 3
+    assert any("on its path" in warning for warning in change["warnings"])
+
+
+def summaries(estimate: dict[str, Any]) -> int:
+    return sum(level["summaries"] for level in estimate["levels"])

@@ -19,7 +19,6 @@ RAPTOR = [sys.executable, "-m", "app.cli"]
 def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAPTOR_", "DATABASE_URL"))}
     quick = {
-        "RAPTOR_TREE_DEBOUNCE_SECONDS": "0.2",
         # No process has to load and compile numerical libraries; test_serve.py also starts it as it comes.
         "RAPTOR_TREE_GROUPER": "contiguous",
         "RAPTOR_WORKER_PROCESSES": "1",

@@ -9,15 +9,15 @@ import pytest
 
 from app.settings import Settings
 from services.domain import Dataset, EmbeddingSpace
-from services.tree.build import Debounce
+from services.tree.build import pause_of
 from tests.client import ApiClient
 from tests.factories import TOPICS, handbook, page
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The grouper as it comes, and a debounce that uploads of the same moment share on a busy machine too."""
-    changed = {"grouper": "umap_gmm", "debounce_seconds": 0.2}
+    """The grouper as it comes."""
+    changed = {"grouper": "umap_gmm"}
     return settings.model_copy(update={"tree": settings.tree.model_copy(update=changed)})
 
 
@@ -69,17 +69,51 @@ async def test_uploads_during_a_build_lead_to_exactly_one_more(api: ApiClient) -
 @pytest.mark.usefixtures("running")
 async def test_readers_keep_the_last_complete_tree_while_the_next_is_built(api: ApiClient) -> None:
     old = await api.ingest(handbook(20), name="book.md")
+    of_old = {
+        node["node_id"] for node in (await api.data("/v1/datasets/ds/tree", limit=500))["items"] if node["level"] > 0
+    }
     sent = await api.submit(handbook(40), name="more.md")
     seen = set()
     while (await api.job(sent["job_id"]))["status"] not in ("succeeded", "failed"):
         found = await api.retrieve("honey in the hive", top_k=20)
         assert found["results"]
-        if found["tree_id"] == old["tree_id"]:
-            assert {hit["doc_id"] for hit in found["results"] if hit["kind"] == "leaf"} == {old["doc_id"]}
+        summaries = {hit["node_id"] for hit in found["results"] if hit["kind"] != "leaf"}
+        assert summaries <= of_old if found["tree_id"] == old["tree_id"] else not summaries & of_old
         seen.add(found["tree_id"])
     new = (await api.data("/v1/datasets/ds"))["live_tree"]["tree_id"]
     assert old["tree_id"] in seen
     assert seen <= {old["tree_id"], new}
+
+
+@pytest.mark.usefixtures("running")
+async def test_the_passages_of_a_new_document_are_read_before_the_tree_holds_them(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.tree.build.pause_of", lambda *_: 3600.0)
+    sent = await api.submit(handbook(3), name="first.md")
+    job = await api.stage(sent["job_id"], "waiting_for_tree")
+    assert job["status"] == "running"
+    dataset = await api.data("/v1/datasets/ds")
+    assert (dataset["embedding_status"], dataset["tree_status"], dataset["live_tree"]) == ("done", "building", None)
+    for mode in ("leaves", "auto", "collapsed"):
+        found = await api.retrieve("honey in the hive", mode=mode)
+        assert {hit["doc_id"] for hit in found["results"]} == {sent["doc_id"]}
+        assert found["tree_id"] is None
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_changed_document_is_read_as_it_was_until_the_tree_holds_the_change(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await api.ingest("# Bees\n\nThe queen is called Wilhelmina.\n", doc_id="bees")
+
+    monkeypatch.setattr("services.tree.build.pause_of", lambda *_: 3600.0)
+    sent = await api.submit("# Bees\n\nThe queen is called Ottoline.\n", doc_id="bees")
+    await api.stage(sent["job_id"], "waiting_for_tree")
+    found = await api.retrieve("Who is the queen?", mode="collapsed")
+    assert "Wilhelmina" in str(found["results"])
+    assert "Ottoline" not in str(found["results"])
+    assert found["tree_id"] == old["tree_id"]
 
 
 @pytest.mark.usefixtures("running")
@@ -94,7 +128,7 @@ async def test_the_same_documents_give_the_same_tree_anywhere(api: ApiClient) ->
     assert outlines[0] == outlines[1]
 
 
-def dataset(since: float, last: float, now: datetime) -> Dataset:
+def dataset(since: float, now: datetime) -> Dataset:
     return Dataset(
         dataset_id="ds",
         space=EmbeddingSpace("builtin", "lexical-1", 1024),
@@ -104,23 +138,20 @@ def dataset(since: float, last: float, now: datetime) -> Dataset:
         wanted_revision=1,
         built_revision=0,
         wanted_since=now - timedelta(seconds=since),
-        wanted_at=now - timedelta(seconds=last),
+        wanted_at=now - timedelta(seconds=since),
         created_at=now,
     )
 
 
 @pytest.mark.parametrize(
-    ("since", "last", "indexing", "remaining"),
+    ("since", "indexing", "pause"),
     [
-        pytest.param(0, 0, 0, 5, id="a single upload waits for others"),
-        pytest.param(3, 3, 0, 2, id="and less, the longer none has come"),
-        pytest.param(6, 6, 0, 0, id="until it is quiet"),
-        pytest.param(20, 1, 0, 4, id="each upload begins the wait anew"),
-        pytest.param(29, 0, 0, 1, id="but not for ever"),
-        pytest.param(31, 0, 9, 0, id="whatever is still coming"),
-        pytest.param(8, 8, 2, 1, id="it waits for uploads that are being indexed"),
+        pytest.param(0, 0, 0, id="with nothing on its way a build begins at once"),
+        pytest.param(0, 3, 2, id="it looks again while uploads are on their way"),
+        pytest.param(29, 3, 1, id="but does not wait longer than it may"),
+        pytest.param(31, 9, 0, id="whatever is still coming"),
     ],
 )
-def test_the_debounce(since: float, last: float, indexing: int, remaining: float) -> None:
+def test_how_long_a_build_waits(since: float, indexing: int, pause: float) -> None:
     now = datetime.now(UTC)
-    assert Debounce(5, 30).remaining(dataset(since, last, now), indexing, now) == pytest.approx(remaining, abs=0.01)
+    assert pause_of(dataset(since, now), indexing, 30, now) == pytest.approx(pause, abs=0.01)

@@ -117,6 +117,9 @@ class DatasetOut(BaseModel):
         description="How much larger the share of passages is that a clustering of the whole would group otherwise."
     )
     degraded: int = Field(description="Summaries that were written without their model.")
+    needs_key: bool = Field(
+        description="Summaries wait to be written anew, for a caller who brings the key of the tree's model."
+    )
     embedding_status: Literal["not_started", "pending", "running", "done", "failed"]
     embedding_progress: float
     embedding_error: dict[str, Any] | None
@@ -141,6 +144,7 @@ class DatasetOut(BaseModel):
             live_tree=LiveTreeOut.of(entry.live_tree) if entry.live_tree else None,
             tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
             generation=stats.get("generation"),
+            needs_key=entry.needs_key,
             regret=stats.get("regret"),
             degraded=stats.get("degraded", 0),
             embedding_status=entry.embedding_status,

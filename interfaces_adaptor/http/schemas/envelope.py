@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from services.cost.budget import Budget
+
 Data = TypeVar("Data")
 Item = TypeVar("Item")
 
@@ -42,3 +44,16 @@ class Strict(BaseModel):
     """A body whose misspelt fields are errors, not silent defaults."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class BudgetFields(BaseModel):
+    """Limits of what the work may cost: US dollars, tokens and calls."""
+
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """Raises InvalidRequest."""
+        return Budget(self.max_cost, self.max_tokens, self.max_calls)

@@ -9,7 +9,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
-from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
 from services.domain import Refine, UpsertMode, VectorIndex
 from services.ingest.upload import Accepted
 from services.jobs.job import Job
@@ -21,7 +21,27 @@ REFINE = (
 )
 
 
-class IngestForm(ByokFields):
+class DocumentFields(BaseModel):
+    """What is said of one document."""
+
+    doc_id: str | None = None
+    source: str | None = None
+    tags: list[str] = Field(default_factory=list)
+
+
+class ProcessingFields(BaseModel):
+    """How documents are processed."""
+
+    build_tree: bool = True
+    summary_llm: str | None = None
+    vector_index: VectorIndex | None = None
+    upsert_mode: UpsertMode = "upsert"
+    chunk_size: int | None = Field(None, ge=100, le=20_000)
+    chunk_overlap: int | None = Field(None, ge=0)
+    refine: Refine | None = Field(None, description=REFINE)
+
+
+class IngestForm(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
     """An upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; `max_cost` (US
     dollars), `max_tokens` and `max_calls` limit what the work may cost."""
 
@@ -31,20 +51,7 @@ class IngestForm(ByokFields):
     file: UploadFile = Field(description="Markdown in UTF-8; the name must end in .md or .markdown.")
     dataset_id: str | None = None
     database_id: str | None = None
-    doc_id: str | None = None
-    source: str | None = None
-    tags: list[str] = Field(default_factory=list)
     extra_meta: str | None = None
-    build_tree: bool = True
-    summary_llm: str | None = None
-    vector_index: VectorIndex | None = None
-    upsert_mode: UpsertMode = "upsert"
-    chunk_size: int | None = Field(None, ge=100, le=20_000)
-    chunk_overlap: int | None = Field(None, ge=0)
-    refine: Refine | None = Field(None, description=REFINE)
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
 class Indexed(BaseModel):
@@ -54,7 +61,9 @@ class Indexed(BaseModel):
 class Ingested(BaseModel):
     doc_id: str
     dataset_id: str
-    status: Literal["embedded", "unchanged", "skipped", "queued"]
+    status: Literal["embedded", "unchanged", "skipped", "queued", "superseded"] = Field(
+        description="`superseded`: a newer version of the document came before this one was embedded."
+    )
     chunks: int
     indexed: Indexed
     tree_id: str | None
@@ -70,7 +79,7 @@ class Ingested(BaseModel):
         return cls(
             doc_id=accepted.doc_id,
             dataset_id=accepted.dataset_id,
-            status="embedded" if job is not None else accepted.status,
+            status=accepted.status if job is None else "superseded" if "superseded_by" in result else "embedded",
             chunks=result.get("chunks", accepted.chunks),
             indexed=Indexed(upserted=result.get("upserted", 0)),
             tree_id=result.get("tree_id", accepted.tree_id),
@@ -81,28 +90,15 @@ class Ingested(BaseModel):
         )
 
 
-class NewDocumentBody(ByokFields):
+class NewDocumentBody(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
     """A document as JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
     dataset_id: str | None = None
     database_id: str | None = None
-    doc_id: str | None = None
     text: str
-    source: str | None = None
-    tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    build_tree: bool = True
-    summary_llm: str | None = None
-    vector_index: VectorIndex | None = None
-    upsert_mode: UpsertMode = "upsert"
-    chunk_size: int | None = Field(None, ge=100, le=20_000)
-    chunk_overlap: int | None = Field(None, ge=0)
-    refine: Refine | None = Field(None, description=REFINE)
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
 class DocumentAccepted(BaseModel):

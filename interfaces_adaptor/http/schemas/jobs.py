@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
-from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
 from interfaces_adaptor.repositories.dataset_entries import IndexEntry
 from services.jobs.job import Job
 
@@ -69,17 +69,13 @@ class RebuildStarted(JobStarted):
     warnings: list[str] = Field(default_factory=list)
 
 
-class RetryNodesBody(ByokFields):
+class RetryNodesBody(ByokFields, BudgetFields):
     """Limits of the job in US dollars, tokens and calls."""
 
     model_config = ConfigDict(extra="forbid")
 
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
-
-class RebuildBody(ByokFields):
+class RebuildBody(ByokFields, BudgetFields):
     """`tree` changes parameters of the tree for this and later builds; `full` clusters anew even if nothing changed;
     `max_…` limit what this build may cost."""
 
@@ -90,19 +86,12 @@ class RebuildBody(ByokFields):
     full: bool = False
     summary_llm: str | None = None
     tree: dict[str, Any] = Field(default_factory=dict)
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
-class RetryBody(ByokFields):
+class RetryBody(ByokFields, BudgetFields):
     """New limits for the job; what it has used before counts. Provider keys have to be sent again."""
 
     model_config = ConfigDict(extra="forbid")
-
-    max_cost: float | None = None
-    max_tokens: int | None = None
-    max_calls: int | None = None
 
 
 class PartOut(BaseModel):
