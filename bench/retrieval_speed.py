@@ -51,8 +51,9 @@ from services.retrieval.fusion import ranked
 from services.retrieval.hits import Filters, Scored
 from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.storage import OpenStorage
+from services.text.index_terms import index_terms
 from services.text.lexical_vectors import lexical_vectors
-from services.text.postings import index_terms, indexed_text
+from services.text.postings import indexed_text
 from utils.hashing import content_key
 
 DATASET = "speed"

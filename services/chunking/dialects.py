@@ -134,7 +134,7 @@ def _module_end(pairs: Pairs, begin: int) -> int:
     if not _MODULE.match(text, begin, begin + _LONGEST_MODULE):
         return NEVER
     ends = [begin]
-    while len(ends) <= _MOST_PARTS and 0 <= (blank := text.find("\n\n", ends[-1] + 1, begin + _LONGEST_MODULE)):
+    while len(ends) <= _MOST_PARTS and (blank := text.find("\n\n", ends[-1] + 1, begin + _LONGEST_MODULE)) >= 0:
         ends.append(blank)
         if _is_balanced(text[begin:blank]):
             return blank

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ from services.cost.expected_dataset import (
 from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_path
 from services.domain import Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
-from services.ingest.reader import Reader
+from services.ingest.reader import Reader, reader_for
 from services.ingest.upload import Upload
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
@@ -74,10 +74,14 @@ MAINTAINED = (
 
 class CostEstimator:
     def __init__(
-        self, open_storage: OpenStorage[EstimateStorage], reader: Reader, models: Models, params: TreeParams
+        self,
+        open_storage: OpenStorage[EstimateStorage],
+        readers: Mapping[str, Reader],
+        models: Models,
+        params: TreeParams,
     ) -> None:
         self._open = open_storage
-        self._reader = reader
+        self._readers = readers
         self._models = models
         self._params = params
 
@@ -133,7 +137,7 @@ class CostEstimator:
         return [note for note in notes if note]
 
     def _chunked(self, uploads: Sequence[Upload]) -> list[ChunkedUpload]:
-        return [chunked_upload(upload, self._reader) for upload in uploads]
+        return [chunked_upload(upload, reader_for(self._readers, upload.file_name)) for upload in uploads]
 
     async def _space(self, dataset: Dataset | None, request: EstimateRequest, context: CallContext) -> EmbeddingSpace:
         if dataset is not None and request.embedding_model is None:

@@ -1,5 +1,5 @@
-"""Front matter: where it ends, and the fields that it gives. YAML and TOML are read by their libraries, YAML without any
-of its types: no tag makes an object, and what is larger, deeper or more entangled than people write is refused."""
+"""Front matter: where it ends, and the fields that it gives. YAML and TOML are read by their libraries, YAML without
+any of its types: no tag makes an object, and what is larger, deeper or more entangled than people write is refused."""
 
 from __future__ import annotations
 
