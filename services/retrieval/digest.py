@@ -14,8 +14,8 @@ from itertools import chain
 
 from services.retrieval.hits import Hit
 from services.retrieval.packing import part_of
-from services.text.words import words
 from services.text.sentences import sentences
+from services.text.words import words
 
 # A sentence of fewer words is charged for so many: gain a word loves shreds.
 LEAST_WORDS = 12
