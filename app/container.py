@@ -16,11 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.resources import migrations_folder
 from app.settings import Settings
-from constants.queue import DROP_VECTOR_INDEXES, EXPIRE_UPLOADS, PURGE_PAID_RESULTS
+from constants.queue import (
+    DROP_VECTOR_INDEXES,
+    EXPIRE_UPLOADS,
+    JOB_CHANGES,
+    PURGE_PAID_RESULTS,
+    REMOVE_OLD_GENERATIONS,
+)
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
 from infra.db.health import database_checks
 from infra.db.migrate import Migrations
+from infra.db.notices import Notices
 from infra.db.vector_indexes import VectorIndexes
 from infra.limiter import Limiter, Limits
 from infra.model_registry import load_models
@@ -35,6 +42,7 @@ from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
+from interfaces_adaptor.repositories.old_generations import datasets_with_old_generations
 from interfaces_adaptor.repositories.uploads import remove_expired_uploads
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
@@ -45,12 +53,14 @@ from services.health import Health
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
+from services.jobs.follow import JobFollower
 from services.jobs.runner import JobKind, JobRunner
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.tree.build import TreeBuilder
+from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
@@ -102,6 +112,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
             estimator=CostEstimator(storage, readers, models, settings.tree_params),
+            follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             models=models,
             open_storage=storage,
         )
@@ -109,6 +120,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         try:
             yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health)
         finally:
+            await services.follower.close()
             await engine.dispose()
 
 
@@ -132,9 +144,12 @@ async def open_worker(
             indexer = DocumentIndexer(storage, models, compute, secrets)
             grower = TreeGrower(storage, compute)
             maintainer = TreeMaintainer(storage, settings.tree.maintenance(), compute)
+            old = OldGenerations(storage, settings.generations.retention)
             longest_wait_s = settings.tree.debounce_max_seconds
-            builder = TreeBuilder(storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute)
-            mender = TreeMender(storage, settings.tree_params, models, grower, compute)
+            builder = TreeBuilder(
+                storage, settings.tree_params, longest_wait_s, models, grower, maintainer, compute, old
+            )
+            mender = TreeMender(storage, settings.tree_params, models, grower, compute, old)
             indexes = VectorIndexes(engine, settings.vector_index_from)
             runner = JobRunner(
                 storage,
@@ -147,7 +162,7 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes))
+            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes, old))
     finally:
         await engine.dispose()
 
@@ -165,12 +180,22 @@ async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
         pool.close()
 
 
-def periodic_tasks(settings: Settings, engine: AsyncEngine, indexes: VectorIndexes) -> tuple[PeriodicTask, ...]:
+def periodic_tasks(
+    settings: Settings, engine: AsyncEngine, indexes: VectorIndexes, old: OldGenerations
+) -> tuple[PeriodicTask, ...]:
     results, retention = PaidResults(engine), retention_of(settings)
+
+    async def remove_old_generations() -> int:
+        due = await datasets_with_old_generations(engine, settings.generations.retention)
+        for tenant, dataset_id in due:
+            await old.remove(tenant, dataset_id)
+        return len(due)
+
     return (
         PeriodicTask(
             PURGE_PAID_RESULTS, settings.providers.paid_results_purge_cron, lambda: results.purge_all(retention)
         ),
+        PeriodicTask(REMOVE_OLD_GENERATIONS, HOURLY, remove_old_generations),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
         PeriodicTask(EXPIRE_UPLOADS, HOURLY, lambda: remove_expired_uploads(engine)),
     )

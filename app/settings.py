@@ -34,6 +34,7 @@ from services.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from services.maintenance import MaintenanceParams
+    from services.tree.generations import Retention
     from services.tree.params import TreeParams
 
 MIB = 1024 * 1024
@@ -102,9 +103,9 @@ class TreeSettings(SettingsGroup, env_prefix="RAPTOR_TREE_"):
     summary_tokens: int = 200
     levels_cap: Annotated[int | None, Empty] = None
     debounce_max_seconds: float = Field(30.0, ge=0)
-    maintenance_price: float = Field(0.25, ge=0, le=100)
-    maintenance_lag: float = Field(0.1, ge=0, le=0.5)
-    maintenance_regret: float = Field(0.04, ge=0, le=1)
+    maintenance_price: float = 0.25
+    maintenance_lag: float = 0.1
+    maintenance_regret: float = 0.04
 
     def maintenance(self) -> MaintenanceParams:
         from services.maintenance import MaintenanceParams
@@ -212,6 +213,19 @@ class BudgetSettings(SettingsGroup):
     max_calls: Annotated[int | None, Empty] = Field(None, gt=0)
 
 
+class GenerationSettings(SettingsGroup, env_prefix="RAPTOR_GENERATIONS_"):
+    """What of a dataset's past is kept, to roll back to: so many beside the live one, for so long after they were."""
+
+    kept: int = Field(3, ge=0, le=1000)
+    kept_days: float = Field(7.0, ge=0, le=36_500, allow_inf_nan=False)
+
+    @property
+    def retention(self) -> Retention:
+        from services.tree.generations import Retention
+
+        return Retention(self.kept, self.kept_days * 86_400)
+
+
 class DataSettings(SettingsGroup):
     data_dir: Path = Path(".raptor")
 
@@ -237,6 +251,7 @@ class Settings(DataSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     chunk: ChunkSettings = Field(default_factory=ChunkSettings)
     tree: TreeSettings = Field(default_factory=TreeSettings)
+    generations: GenerationSettings = Field(default_factory=GenerationSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
@@ -305,11 +320,14 @@ def check_chunks(settings: ChunkSettings) -> None:
 
 def check_tree(settings: TreeSettings) -> None:
     """Raises SettingsError."""
-    try:
-        settings.params()
-    except InvalidRequest as error:
-        prefix = TreeSettings.model_config["env_prefix"]
-        raise SettingsError(f"{prefix}…: {error.message}") from None
+    from services.clustering import InvalidGrouping
+
+    prefix = TreeSettings.model_config["env_prefix"]
+    for read, family in ((settings.params, "…"), (settings.maintenance, "MAINTENANCE_…")):
+        try:
+            read()
+        except (InvalidRequest, InvalidGrouping) as error:
+            raise SettingsError(f"{prefix}{family}: {error.message}") from None
 
 
 def check_providers(settings: ProviderSettings) -> None:

@@ -53,7 +53,7 @@ from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.storage import OpenStorage
 from services.text.index_terms import index_terms
 from services.text.lexical_vectors import lexical_vectors
-from services.text.postings import indexed_text
+from services.text.passage_text import indexed_passage
 from utils.hashing import content_key
 
 DATASET = "speed"
@@ -221,7 +221,7 @@ async def put(open_storage: OpenStorage[Storage], source: Source, number: int, v
         )
         (stored,) = await work.texts_to_index([version])
         chunks, postings = cut(stored, None)
-        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
+        texts = [indexed_passage(chunk.heading_path, chunk.text, chunk.meta) for chunk in chunks]
         await work.add_chunks(DATASET, chunks)
         await work.add_postings(DATASET, version, postings)
         rows = [
@@ -229,7 +229,7 @@ async def put(open_storage: OpenStorage[Storage], source: Source, number: int, v
             for chunk, vector in zip(chunks, vectors.of(texts), strict=True)
         ]
         await work.add_vectors(DATASET, vectors.space, rows)
-        await work.mark_embedded([version])
+        await work.mark_embedded(DATASET, [version])
         await work.serve_versions([version])
         await work.commit()
     return texts

@@ -233,7 +233,7 @@ def send(client: ServiceClient, dataset: str, sources: Sequence[Source]) -> None
 
 
 def built(client: ServiceClient, dataset: str, **options: Any) -> Mapping[str, Any]:
-    job = client.wait_for(client.rebuild(dataset, **options)["job_id"], poll_s=0.5)
+    job = client.wait_for(client.rebuild(dataset, **options)["job_id"])
     assert job["status"] == "succeeded", job
     return job
 

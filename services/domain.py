@@ -45,6 +45,7 @@ class Dataset:
     wanted_at: datetime | None
     created_at: datetime
     ef_search: int | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

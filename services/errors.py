@@ -36,6 +36,10 @@ class InvalidRequest(RaptorError):
     status = 422
 
 
+class BrokenTreeSettings(InvalidRequest):
+    """The tree settings stored with the dataset cannot be: `rebuild` with other ones replaces them."""
+
+
 class UnsupportedFileType(RaptorError):
     """Only Markdown is accepted: the file's name has to end in one of the suffixes in `details.accepted`."""
 
@@ -179,6 +183,13 @@ class NodeNotFound(NotFound):
     code = "node_not_found"
 
 
+class GenerationNotFound(NotFound):
+    """The dataset has no such generation: it is still to come, or its time is over. `GET
+    /v1/datasets/{id}/generations` lists those that there are."""
+
+    code = "generation_not_found"
+
+
 class EmbeddingNotReady(RaptorError):
     """Nothing in this dataset is embedded yet: upload a document, or wait for its job to succeed."""
 
@@ -207,6 +218,13 @@ class AlreadyRunning(RaptorError):
     """The same work is already running for this dataset; `details.job_id` is its job."""
 
     code = "already_running"
+    status = 409
+
+
+class GenerationErased(RaptorError):
+    """A document was erased since this generation was live, and must not come back: there is no way back to it."""
+
+    code = "generation_erased"
     status = 409
 
 

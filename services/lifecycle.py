@@ -9,13 +9,14 @@ from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
-from services.errors import AlreadyRunning, MissingProviderKey, TreeNotFound
-from services.jobs.job import Job, NewJob
+from services.errors import AlreadyRunning, GenerationErased, GenerationNotFound, MissingProviderKey, TreeNotFound
+from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
-from services.models.registry import Models
+from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
+from services.tree.generations import Generation, RolledBack
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
 
@@ -35,8 +36,17 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """Raises DatasetNotFound."""
         ...
 
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """Until the unit of work ends nobody else changes its documents or trees, or keeps what was written from them.
+        Raises DatasetNotFound."""
+        ...
+
     async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
         """Raises DocumentNotFound."""
+        ...
+
+    async def undelete_document(self, dataset_id: str, doc_id: str) -> bool | None:
+        """Whether its newest version is one for the tree; None where it was not deleted. Raises DocumentNotFound."""
         ...
 
     async def want_tree(self, dataset_id: str) -> int:
@@ -54,9 +64,19 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """The tree is behind and waits for a caller who brings its model's key."""
         ...
 
-    async def running_build(self, dataset_id: str) -> UUID | None: ...
+    async def running_job(self, dataset_id: str, *kinds: JobType) -> UUID | None: ...
 
     async def live_tree(self, dataset_id: str) -> Tree | None: ...
+
+    async def find_generation(self, dataset_id: str, generation: int) -> Generation | None: ...
+
+    async def restore_generation(self, dataset_id: str, generation: Generation) -> int:
+        """Serves its tree and its documents again; the number of the generation that begins with it."""
+        ...
+
+    async def is_behind(self, dataset_id: str, tree_id: UUID) -> bool:
+        """Whether the tree tells of what is not served, or lacks a served document that no upload is bringing."""
+        ...
 
     async def start_job(self, job: NewJob) -> UUID:
         """Adds the job and its place in the queue."""
@@ -106,30 +126,46 @@ class Lifecycle:
     ) -> UUID | None:
         """Gone from retrieval when this returns, with every summary that its text went into; the job that writes those
         anew, or None where there is no tree or nobody to pay for it: the dataset then waits for a key. Hard: text,
-        chunks, vectors and those summaries are erased, and uploads of the document that are under way end."""
+        chunks, vectors, those summaries and what was paid for them are erased, and uploads of the document that have
+        not ended are cancelled."""
         async with self._open(tenant) as work:
-            dataset = await work.get_dataset(dataset_id)
+            await work.lock_dataset(dataset_id)
             if hard:
                 await work.cancel_uploads_of(dataset_id, doc_id)
             await work.delete_document(dataset_id, doc_id, hard=hard)
-            job_id = await self._write_anew(work, dataset, keys)
+            job_id = await self._write_anew(work, dataset_id, keys)
             await work.commit()
         return job_id
 
-    async def _write_anew(self, work: LifecycleStorage, dataset: Dataset, keys: Keys) -> UUID | None:
-        """The build for what a change without an upload has made stale."""
-        live = await work.live_tree(dataset.dataset_id)
-        if live is None:
+    async def undelete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys) -> UUID | None:
+        """A document that was deleted and not erased is back, in retrieval at once as far as the live tree still holds
+        it; the job that puts it into the tree again, or None where there is nothing to do. One that is not deleted
+        stays as it is."""
+        async with self._open(tenant) as work:
+            await work.lock_dataset(dataset_id)
+            for_tree = await work.undelete_document(dataset_id, doc_id)
+            job_id = await self._write_anew(work, dataset_id, keys, anyhow=for_tree) if for_tree is not None else None
+            await work.commit()
+        return job_id
+
+    async def _write_anew(
+        self, work: LifecycleStorage, dataset_id: str, keys: Keys, *, anyhow: bool = False
+    ) -> UUID | None:
+        """The build for a change without an upload, where there is a tree or one is on its way: that one has read the
+        documents of before."""
+        dataset, live = await work.get_dataset(dataset_id), await work.live_tree(dataset_id)
+        if not anyhow and live is None and await work.running_job(dataset_id, "build") is None:
             return None
-        await work.want_tree(dataset.dataset_id)
-        context = CallContext(work.tenant, dataset.dataset_id, keys=keys)
+        await work.want_tree(dataset_id)
+        context = CallContext(work.tenant, dataset_id, keys=keys)
+        writer = str(live.params["summary_llm"]) if live is not None else dataset.settings.get("summary_llm", AUTO)
         try:
-            self._models.check(str(live.params["summary_llm"]), context)
+            self._models.check(writer, context)
             self._models.embedder(dataset.space, context)
         except MissingProviderKey:
-            await work.need_key(dataset.dataset_id)
+            await work.need_key(dataset_id)
             return None
-        job_id = await work.request_build(dataset.dataset_id, payer_of(keys, Budget()))
+        job_id = await work.request_build(dataset_id, payer_of(keys, Budget()))
         await bring_keys(work, self._secrets, job_id, keys)
         return job_id
 
@@ -146,10 +182,10 @@ class Lifecycle:
         MissingProviderKey."""
         async with self._open(tenant) as work:
             dataset = await work.get_dataset(dataset_id)
-            running = await work.running_build(dataset_id)
+            running = await work.running_job(dataset_id, "build")
             if running is not None:
                 raise AlreadyRunning(job_id=running.hex)
-            params = self._tree_params.changed({**dataset.settings, **changes})
+            params = self._tree_params.changed(changes, dataset.settings)
             context = CallContext(tenant, dataset_id, keys=keys)
             self._models.check(params.summary_llm, context)
             self._models.embedder(dataset.space, context)
@@ -162,6 +198,28 @@ class Lifecycle:
             await work.commit()
         note = self._models.resolve_chat(self._models.chosen_chat(params.summary_llm, context)).note
         return Rebuild(job_id, (note,) if note else ())
+
+    async def roll_back(self, tenant: TenantId, dataset_id: str, number: int, keys: Keys) -> RolledBack:
+        """Tree and documents of a kept generation are served again, as a new generation; calls no model. Raises
+        DatasetNotFound, GenerationNotFound, GenerationErased, AlreadyRunning while a tree is built or mended."""
+        async with self._open(tenant) as work:
+            await work.lock_dataset(dataset_id)
+            dataset = await work.get_dataset(dataset_id)
+            found = await work.find_generation(dataset_id, number)
+            if found is None:
+                raise GenerationNotFound(dataset_id=dataset_id, generation=number)
+            if found.tree_id == dataset.live_tree_id:
+                return RolledBack(dataset.generation, found.tree_id, unchanged=True)
+            if found.erased_at is not None:
+                raise GenerationErased(dataset_id=dataset_id, generation=number)
+            running = await work.running_job(dataset_id, "build", "mend")
+            if running is not None:
+                raise AlreadyRunning(job_id=running.hex)
+            now = await work.restore_generation(dataset_id, found)
+            behind = await work.is_behind(dataset_id, found.tree_id)
+            job_id = await self._write_anew(work, dataset_id, keys) if behind else None
+            await work.commit()
+        return RolledBack(now, found.tree_id, unchanged=False, job_id=job_id)
 
     async def retry_nodes(self, tenant: TenantId, dataset_id: str, keys: Keys, budget: Budget) -> UUID:
         """A job that has the nodes of the live tree that were written without their model written by it. Raises
@@ -183,6 +241,7 @@ class Lifecycle:
     async def cancel_job(self, tenant: TenantId, job_id: UUID) -> None:
         """Ends a job that has not ended; what it finished is kept. Does nothing to one that has ended."""
         async with self._open(tenant) as work:
+            await work.lock_dataset((await work.get_job(job_id)).dataset_id)
             job = await work.cancel_job(job_id)
             if job.job_type == "ingest" and job.awaits_revision is not None:
                 await work.begin_builds_anew(job.dataset_id, job.payer)
@@ -195,6 +254,7 @@ class Lifecycle:
         state."""
         async with self._open(tenant) as work:
             job = await work.get_job(job_id)
+            await work.lock_dataset(job.dataset_id)
             if job.status == "succeeded" and job.result.get("degraded"):
                 params = JobLimits(budget).as_params()
                 mending = NewJob("mend", job.dataset_id, None, None, payer_of(keys, budget), params)

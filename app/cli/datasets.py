@@ -1,4 +1,5 @@
-"""Commands that fill a dataset and look into it: ingest, retrieve, tree, jobs, retry-nodes."""
+"""Commands that fill a dataset and look into it: ingest, retrieve, tree, generations, rollback, jobs, retry-nodes,
+delete, undelete."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.options import DatasetId, Key, Refine, Url
-from app.cli.output import show_hits, show_jobs, show_tree
+from app.cli.output import show_datasets, show_generations, show_hits, show_jobs, show_tree
 from app.cli.progress import ingest_with_progress
 from app.client import service_client
 from interfaces_adaptor.clients.service_client import markdown_files
@@ -19,7 +20,7 @@ console = Console()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (ingest, retrieve, tree, jobs):
+    for command in (ingest, retrieve, tree, datasets, generations, rollback, jobs, delete, undelete):
         app.command(rich_help_panel="Use a service")(command)
     app.command(rich_help_panel="Use a service", name="retry-nodes")(retry_nodes)
 
@@ -70,9 +71,43 @@ def tree(
     url: Url = None,
     api_key: Key = None,
 ) -> None:
-    """Print the outline of a dataset's tree."""
+    """Print the state of a dataset's tree, and its outline."""
     with service_client(url, api_key) as client:
         show_tree(client, dataset, depth)
+
+
+def generations(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """List what a dataset served before and what changed, newest first."""
+    with service_client(url, api_key) as client:
+        show_generations(list(client.generations(dataset)))
+
+
+def rollback(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    generation: Annotated[int, typer.Argument(help="The generation to serve again, as `raptor generations` lists it.")],
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Serve an earlier generation again: its tree and its documents.
+
+    Documents that came later are deleted, not erased; those that were deleted since come back. No model is called.
+    """
+    with service_client(url, api_key) as client:
+        done = client.roll_back(dataset, generation)
+    if done["unchanged"]:
+        console.print(f"Generation {generation} is what is served: nothing to do.", highlight=False)
+    else:
+        console.print(f"Generation {generation} is served again, as generation {done['generation']}.", highlight=False)
+
+
+def datasets(url: Url = None, api_key: Key = None) -> None:
+    """List datasets, with the state of their trees."""
+    with service_client(url, api_key) as client:
+        show_datasets(client.datasets())
 
 
 def jobs(
@@ -113,3 +148,28 @@ def retry_nodes(
         console.print(f"[bold red]{job['status']}[/]: {escape(str(error.get('message', '')))}", highlight=False)
         raise typer.Exit(1)
     console.print(f"{job['result']['mended']} rewritten, {job['result']['degraded']} still without their model.")
+
+
+def delete(
+    doc_id: Annotated[str, typer.Argument(help="The document.")],
+    dataset: DatasetId = "default",
+    hard: Annotated[bool, typer.Option(help="Erase the text and all that was written from it, for good.")] = False,
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Take a document out of retrieval, at once; with --hard there is no way back."""
+    with service_client(url, api_key) as client:
+        client.delete_document(doc_id, dataset, hard=hard)
+    console.print("Erased." if hard else "Deleted. `raptor undelete` brings it back.")
+
+
+def undelete(
+    doc_id: Annotated[str, typer.Argument(help="The document.")],
+    dataset: DatasetId = "default",
+    url: Url = None,
+    api_key: Key = None,
+) -> None:
+    """Bring a document back that was deleted without --hard."""
+    with service_client(url, api_key) as client:
+        back = client.undelete_document(doc_id, dataset)["job_id"] is not None
+    console.print("It is back." if back else "It is not deleted.")

@@ -1,7 +1,8 @@
-"""What commands print: search results, a tree's outline, jobs, citations, an estimate."""
+"""What commands print: search results, a tree's outline, generations, jobs, citations, an estimate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,13 @@ from interfaces_adaptor.clients.service_client import ServiceClient
 
 console = Console()
 
+TREE_STATUS = {
+    "none": "no tree yet",
+    "building": "the first tree is being built",
+    "live": "the tree holds all documents",
+    "behind": "documents have changed since; the tree of before answers until the next one is built",
+}
+
 
 def show_hits(found: dict[str, Any]) -> None:
     for number, hit in enumerate(found["results"], 1):
@@ -21,6 +29,7 @@ def show_hits(found: dict[str, Any]) -> None:
             f"{hit['doc_id']} [{hit['start']}:{hit['end']}]" if hit["doc_id"] else f"{len(hit['chunk_ids'])} passages"
         )
         head = f"[bold]{number}[/] [cyan]{hit['kind']}[/] level {hit['level']}  score {hit['score']:.3f}"
+        head += "  [yellow]written without its model[/]" if hit["degraded"] else ""
         console.print(f"{head}  {escape(place)}  [dim]{escape(where)}[/]", highlight=False)
         console.print(escape(shortened(hit["text"], 400)), highlight=False)
         console.print()
@@ -29,11 +38,36 @@ def show_hits(found: dict[str, Any]) -> None:
     console.print(f"[dim]{found['mode']}: {found['reason']}. {found['took_ms']} ms[/]")
 
 
+def show_datasets(found: Iterable[dict[str, Any]]) -> None:
+    table = Table("dataset", "documents", "passages", "tree")
+    for one in found:
+        state = "; ".join(tree_state(one))
+        table.add_row(escape(one["dataset_id"]), f"{one['documents']:,}", f"{one['chunks']:,}", escape(state))
+    console.print(table)
+
+
+def tree_state(dataset: dict[str, Any]) -> list[str]:
+    """How good the tree is now, in sentences without a stop; what is as it should be is not told."""
+    told = [TREE_STATUS[dataset["tree_status"]]]
+    if waiting := dataset["summaries_waiting"]:
+        share = dataset["summaries_waiting_share"]
+        told.append(f"{waiting} summaries ({share:.0%}) are hidden until they are written anew")
+    if dataset["lag"]:
+        told.append(f"a summary's text may miss up to {dataset['lag']:.0%} of the passages under it")
+    if (dataset["regret"] or 0) > 0:
+        told.append(f"{dataset['regret']:.1%} more passages than at first would be grouped otherwise by a full rebuild")
+    if dataset["degraded"]:
+        told.append(f"{dataset['degraded']} summaries were written without their model (raptor retry-nodes)")
+    return told
+
+
 def show_tree(client: ServiceClient, dataset: str, depth: int) -> None:
     page = client.tree(dataset, limit=1)
     levels = page["levels"]
     counts = ", ".join(f"{level['nodes']} at level {level['level']}" for level in levels)
     console.print(f"[bold]{escape(dataset)}[/]: {counts}", highlight=False)
+    for told in tree_state(client.dataset(dataset)):
+        console.print(f"  [dim]{escape(told)}[/]", highlight=False)
     top = levels[0]["level"]
     shown: dict[str, RichTree] = {}
     root: RichTree | None = None
@@ -72,6 +106,23 @@ def show_jobs(found: list[dict[str, Any]]) -> None:
             job["created_at"][:19],
             took,
             error,
+        )
+    console.print(table)
+
+
+def show_generations(found: list[dict[str, Any]]) -> None:
+    table = Table("no.", "state", "reason", "live from", "documents", "new/changed/gone", "written", "dollars")
+    for one in found:
+        changes = ("?" if one[name] is None else str(one[name]) for name in ("added", "changed", "removed"))
+        table.add_row(
+            str(one["generation"]),
+            one["state"],
+            one["reason"].replace("_", " ") + (f" to {one['restored']}" if one["restored"] else ""),
+            one["published_at"][:19],
+            str(one["documents"]),
+            "/".join(changes),
+            f"{one['written']} of {one['summaries']}",
+            f"{one['cost']:.4f}",
         )
     console.print(table)
 

@@ -118,6 +118,7 @@ datasets = Table(
     required("vector_index", Text, "`hnsw_cosine`, `hnsw_ip`, `hnsw_l2` or `exact`"),
     required("settings", JSONB, "tree parameters that differ from the service's", default=EMPTY_OBJECT),
     optional("live_tree_id", Uuid, "the tree that retrieval reads; null before the first"),
+    required("generation", BigInteger, "number of the last generation; it grows with every switch", default=ZERO),
     required("wanted_revision", BigInteger, "raised by every change of documents", default=ZERO),
     required(
         "built_revision",
@@ -168,7 +169,8 @@ documents = Table(
     optional("title", Text, "what it calls itself"),
     optional("source", Text, "where it came from"),
     required("tags", JSONB, "list of strings", default=EMPTY_LIST),
-    required("extra_meta", JSONB, "the client's object", default=EMPTY_OBJECT),
+    required("extra_meta", JSONB, "its front matter, and the client's object, which wins", default=EMPTY_OBJECT),
+    optional("fields", JSONB, "what filters compare, as `services/filter_fields.py` makes it"),
     required("checksum", Text, "SHA-256 of the served version's bytes"),
     required("text", Text, "the served version's text: offsets point into it"),
     required("created_at", TIME, "when the row was added", default=NOW),
@@ -318,6 +320,7 @@ posting_totals = Table(
     required("level", SmallInteger, "as in `postings`"),
     required("nodes", Integer, "texts"),
     required("length", BigInteger, "terms of all of them"),
+    required("rule", SmallInteger, "`RULE` of services/text/postings.py that they were made by", default=text("1")),
     PrimaryKeyConstraint("tenant_id", "dataset_id", "generation_id", "level"),
     owned_by("datasets", "dataset_id"),
     Index("ix_posting_totals_generation", "tenant_id", "generation_id"),
@@ -353,9 +356,39 @@ trees = Table(
     Index("ix_trees_dataset", "tenant_id", "dataset_id", "state"),
     Index("uq_trees_building", "tenant_id", "dataset_id", unique=True, postgresql_where=text("state = 'building'")),
     comment=(
-        "A RAPTOR tree. One is under construction at most, one is live at most; a superseded one is removed after "
-        "the switch."
+        "A RAPTOR tree. One is under construction at most, one is live at most; a superseded one stays while a "
+        "generation stands on it."
     ),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("dataset_id", Text, "the dataset"),
+    required("generation", BigInteger, "1, 2, … in the dataset, never given twice"),
+    required("tree_id", Uuid, "what was live; after a roll-back two generations have one tree"),
+    required("reason", Text, "`first_build`, `maintained`, `clustered` (as a whole), `mended`, `rolled_back`"),
+    optional("restored", BigInteger, "of a roll-back: the generation that is served again"),
+    required("documents", Integer, "under the tree when it became live"),
+    optional("added", Integer, "documents that the generation before did not have; null: not known"),
+    optional("changed", Integer, "documents with another version than in the generation before; null: not known"),
+    optional("removed", Integer, "documents that only the generation before had; null: not known"),
+    required("published_at", TIME, "when it became live"),
+    optional("superseded_at", TIME, "when another took its place; null: it is live"),
+    optional("erased_at", TIME, "not null: a document was erased since, so that there is no way back to it"),
+    PrimaryKeyConstraint("tenant_id", "dataset_id", "generation"),
+    owned_by("datasets", "dataset_id"),
+    owned_by("trees", "tree_id"),
+    CheckConstraint(
+        "reason in ('first_build', 'maintained', 'clustered', 'mended', 'rolled_back')", name="reason_known"
+    ),
+    CheckConstraint("(reason = 'rolled_back') = (restored is not null)", name="restored"),
+    Index("ix_generations_tree_id", "tenant_id", "tree_id"),
+    Index(
+        "uq_generations_live", "tenant_id", "dataset_id", unique=True, postgresql_where=text("superseded_at is null")
+    ),
+    comment="What a dataset served, from one switch to the next. The last ones are kept, to roll back to.",
 )
 
 tree_nodes = Table(
@@ -479,7 +512,7 @@ jobs = Table(
     ),
     comment=(
         "What clients see of background work. The queue's own row is in `procrastinate_jobs`, inserted in the same "
-        "transaction."
+        "transaction. Triggers tell on the channel `raptor_jobs` whose jobs a statement has changed."
     ),
 )
 
@@ -555,6 +588,22 @@ model_calls = Table(
         "Results that were paid for, addressed by what was asked; written the moment they arrive. An answer that "
         "is of no use to who asked (empty, refused, circular, no decision) is booked and not kept: the next "
         "attempt asks again."
+    ),
+)
+
+model_call_sources = Table(
+    "model_call_sources",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("key", LargeBinary, "the result's"),
+    required("dataset_id", Text, "the document's dataset"),
+    required("doc_id", Text, "the document"),
+    PrimaryKeyConstraint("tenant_id", "key", "dataset_id", "doc_id"),
+    owned_by("model_calls", "key"),
+    Index("ix_model_call_sources_document", "tenant_id", "dataset_id", "doc_id"),
+    comment=(
+        "The documents whose text a paid result was written from, of whichever upload or build asked for it: it is "
+        "erased with the first of them that is erased."
     ),
 )
 

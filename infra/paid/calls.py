@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from constants.models import ChatSpec, EmbedderSpec, RerankerSpec
 from infra.limiter import Call, Limiter, Limits
 from infra.paid.results import PaidResults
-from infra.providers.failures import unreachable
+from infra.providers.failures import unreachable, without_quotes
 from infra.retrying import RetryPolicy
 from services.cost.budget import CallContext
 from services.cost.usage import Usage
+from services.errors import ProviderError
 
 Result = TypeVar("Result")
 
@@ -60,11 +61,12 @@ class PaidCalls:
         spec: ChatSpec | EmbedderSpec | RerankerSpec,
         expected: Usage,
         context: CallContext,
+        sent: Sequence[str],
         ask: Callable[[Call], Awaitable[Result]],
         book: Callable[[Result], Awaitable[None]],
     ) -> Result:
         """One call within budget and limits, tried again where that can help, and booked before it gives its place to
-        the next. Raises BudgetExceeded, ProviderError."""
+        the next. `sent` are the texts in it. Raises BudgetExceeded, ProviderError."""
 
         # A job waits for its turn; a person does not.
         retries = self.retries if context.job_id is not None else self.retries.for_a_person()
@@ -78,6 +80,8 @@ class PaidCalls:
                         result = await ask(call)
                 except TimeoutError:
                     raise unreachable(spec.provider, spec.model, "time is up") from None
+                except ProviderError as error:
+                    raise without_quotes(error, sent) from None
                 context.meter.answered(kind, time.monotonic() - began)
                 await book(result)
                 return result

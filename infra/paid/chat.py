@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from constants.models import ChatSpec, Price
 from infra.limiter import Call
 from infra.paid.calls import PaidCalls
+from infra.providers.failures import without_quotes
 from services.cost.budget import CallContext
 from services.cost.usage import Usage
 from services.errors import ProviderError
@@ -35,21 +36,22 @@ class PaidChat:
             kept = None if found is None else ChatAnswer(found["text"], found["finish_reason"], Usage())
             # What an earlier release kept may be of no use by today's rules.
             if kept is not None and request.usable(kept):
-                return await self._again(request, kept)
+                return await self._again(request, kept, key)
         answer, shared = await self._calls.flights.run((self._errand.tenant, key), lambda: self._ask(request, key))
-        return await self._again(request, answer) if shared else answer
+        return await self._again(request, answer, key) if shared else answer
 
-    async def _again(self, request: ChatRequest, answer: ChatAnswer) -> ChatAnswer:
-        """An answer that was paid for already."""
+    async def _again(self, request: ChatRequest, answer: ChatAnswer, key: bytes) -> ChatAnswer:
+        """An answer that was paid for already: now it is of this request's documents too."""
         usage = Usage(cache_hits=1)
         await self._calls.results.put(
             self._errand,
-            None,
+            key if request.reusable else None,
             stage=request.purpose,
             provider=self.provider,
             model=self.model,
             output=None,
             usage=usage,
+            sources=request.sources,
         )
         self._errand.meter.add(usage)
         return ChatAnswer(answer.text, answer.finish_reason, usage)
@@ -65,7 +67,7 @@ class PaidChat:
             await self._book(request, answer, key)
 
         expected = expected_of(self._spec.price, request)
-        return await self._calls.run("chat", self._spec, expected, self._errand, ask, book)
+        return await self._calls.run("chat", self._spec, expected, self._errand, (request.user,), ask, book)
 
     async def _book(self, request: ChatRequest, answer: ChatAnswer, key: bytes | None) -> None:
         await self._calls.results.put(
@@ -76,6 +78,7 @@ class PaidChat:
             model=self.model,
             output={"text": answer.text, "finish_reason": answer.finish_reason},
             usage=answer.usage,
+            sources=request.sources,
         )
         self._errand.meter.add(answer.usage)
 
@@ -123,9 +126,9 @@ class PaidChat:
             streamed.owed = True
             try:
                 first = await anext(parts)
-            except ProviderError:
+            except ProviderError as error:
                 streamed.owed = False
-                raise
+                raise without_quotes(error, (request.user,)) from None
             return stack.pop_all(), call, first, parts
 
 

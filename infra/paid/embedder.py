@@ -110,7 +110,8 @@ class PaidEmbedder:
             )
             self._errand.meter.add(usage)
 
-        return await self._calls.run("embed", spec, expected, self._errand, ask, book)
+        texts = [text for document in documents for text in document]
+        return await self._calls.run("embed", spec, expected, self._errand, texts, ask, book)
 
     def _expected(self, documents: list[list[str]]) -> Usage:
         tokens = sum(estimate_tokens(text) for document in documents for text in document)

@@ -42,4 +42,4 @@ class PaidReranker:
             )
             self._errand.meter.add(reranked.usage)
 
-        return await self._calls.run("rerank", spec, expected, self._errand, ask, book)
+        return await self._calls.run("rerank", spec, expected, self._errand, (query, *texts), ask, book)

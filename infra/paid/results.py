@@ -3,19 +3,22 @@
 A result is addressed by everything that shaped it, with the tenant in the address: what one tenant paid for is neither
 shown nor given to another. It is written the moment it arrives, together with its line in the ledger, in a transaction
 of its own: a crash after that never pays it again.
+
+With a result is kept whose text it was written from, so that erasing a document erases it (`model_call_sources`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from infra.uow.unit_of_work import short_transaction
 from services.cost.budget import CallContext
@@ -37,6 +40,39 @@ GET = text(
     where tenant_id = :tenant and key = :key returning output
     """
 ).columns(output=JSONB)
+# Against an erasure, which takes the rows of datasets first and for itself, then those of results in this order: who
+# comes after it sees in the next statement what is gone, who comes before it is waited for.
+HOLD_DATASETS = text(
+    """
+    select from datasets where (tenant_id, dataset_id) in (
+        select * from unnest(cast(:tenants as text[]), cast(:datasets as text[]))
+    ) order by tenant_id, dataset_id for key share
+    """
+)
+HOLD_RESULTS = text(
+    """
+    select from model_calls where (tenant_id, key) in (
+        select * from unnest(cast(:tenants as text[]), cast(:keys as bytea[]))
+    ) order by tenant_id, key for key share
+    """
+)
+THERE = text(
+    """
+    select tenant_id, version_id, dataset_id, doc_id from document_versions where (tenant_id, version_id) in (
+        select * from unnest(cast(:tenants as text[]), cast(:versions as uuid[]))
+    )
+    """
+)
+ADD_SOURCES = text(
+    """
+    insert into model_call_sources (tenant_id, key, dataset_id, doc_id)
+    select s.* from unnest(cast(:tenants as text[]), cast(:keys as bytea[]), cast(:datasets as text[]),
+        cast(:documents as text[])) as s (tenant_id, key, dataset_id, doc_id)
+    join model_calls m on m.tenant_id = s.tenant_id and m.key = s.key
+    order by 1, 2, 3, 4
+    on conflict do nothing
+    """
+)
 RECORD = text(
     """
     insert into usage_ledger (tenant_id, day, dataset_id, job_id, stage, provider, model, calls, input_tokens,
@@ -76,10 +112,13 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """What waits to be written; `written` is done when it is."""
+    """What waits to be written; `written` is done when it is. `sources` are of what is kept, now or already, under
+    `key`; `result` is None where nothing is to be kept now."""
 
     result: Mapping[str, Any] | None
     line: Mapping[str, Any]
+    key: bytes | None
+    sources: frozenset[tuple[TenantId, UUID]]
     written: asyncio.Future[None]
 
 
@@ -104,14 +143,17 @@ class PaidResults:
         model: str,
         output: Any,
         usage: Usage,
+        sources: Collection[UUID] = (),
     ) -> None:
-        """The result, unless `key` is None because it is not one to give again, and what it cost in any case.
+        """The result, unless `key` is None because it is not one to give again, and what it cost in any case. Without
+        an `output` it is one that is kept already. `sources` are the versions of documents that it was written from: if
+        one of them is gone when it arrives, it is not kept.
 
         Results that arrive while others are written share the next transaction: those of one build add to the same
         line of the ledger, and in transactions of their own each would wait for the disk writes of all before it.
         """
         result = None
-        if key is not None:
+        if key is not None and output is not None:
             result = {
                 "tenant": context.tenant,
                 "key": key,
@@ -128,7 +170,8 @@ class PaidResults:
                 ),
             }
         line = ledger_line(context, stage, provider, model, usage)
-        entry = Entry(result, line, asyncio.get_running_loop().create_future())
+        versions = frozenset((context.tenant, version) for version in sources) if key is not None else frozenset()
+        entry = Entry(result, line, key, versions, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
@@ -139,8 +182,7 @@ class PaidResults:
             entries, self._waiting = self._waiting, []
             try:
                 async with short_transaction(self._engine) as connection:
-                    if results := [entry.result for entry in entries if entry.result is not None]:
-                        await connection.execute(PUT, results)
+                    await self._keep(connection, entries)
                     await connection.execute(RECORD, [entry.line for entry in entries])
             except Exception as error:  # whatever it is, it is theirs who wait
                 for entry in entries:
@@ -150,6 +192,19 @@ class PaidResults:
                 for entry in entries:
                     if not entry.written.done():
                         entry.written.set_result(None)
+
+    async def _keep(self, connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+        """The results whose documents are still there, and which those are."""
+        there = await documents_of(connection, entries)
+        kept = [entry for entry in entries if entry.key is not None and entry.sources <= there.keys()]
+        results = [entry.result for entry in kept if entry.result is not None]
+        if results:
+            await connection.execute(PUT, sorted(results, key=lambda result: (result["tenant"], result["key"])))
+        rows = {(entry.line["tenant"], entry.key, *there[source]) for entry in kept for source in entry.sources}
+        if rows:
+            columns = zip(*rows, strict=True)
+            names = ("tenants", "keys", "datasets", "documents")
+            await connection.execute(ADD_SOURCES, dict(zip(names, map(list, columns), strict=True)))
 
     async def purge_all(self, retention: Retention) -> int:
         """Removes what every tenant has beyond the retention; how many results those were."""
@@ -161,6 +216,24 @@ class PaidResults:
         async with short_transaction(self._engine) as connection:
             values = {"tenant": tenant, "days": retention.days, "most_bytes": retention.most_bytes}
             return (await connection.execute(PURGE, values)).rowcount
+
+
+async def documents_of(
+    connection: AsyncConnection, entries: Sequence[Entry]
+) -> Mapping[tuple[TenantId, UUID], tuple[str, str]]:
+    """Dataset and document of the versions that are there, by tenant and version; they stay until the transaction
+    ends."""
+    sourced = [entry for entry in entries if entry.sources]
+    if not sourced:
+        return {}
+    lines = [entry.line for entry in sourced]
+    tenants = [line["tenant"] for line in lines]
+    await connection.execute(HOLD_DATASETS, {"tenants": tenants, "datasets": [line["dataset"] for line in lines]})
+    await connection.execute(HOLD_RESULTS, {"tenants": tenants, "keys": [entry.key for entry in sourced]})
+    asked = list(frozenset().union(*(entry.sources for entry in sourced)))
+    values = {"tenants": [tenant for tenant, _ in asked], "versions": [version for _, version in asked]}
+    rows = (await connection.execute(THERE, values)).all()
+    return {(row.tenant_id, row.version_id): (row.dataset_id, row.doc_id) for row in rows}
 
 
 def ledger_line(context: CallContext, stage: str, provider: str, model: str, usage: Usage) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What the providers' errors mean, whichever SDK they come from. Messages of providers are cleaned before they are
-passed on: some repeat the key that was rejected."""
+passed on: some repeat the key that was rejected, or the text that was sent."""
 
 from __future__ import annotations
 
 import email.utils
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.errors import (
@@ -26,6 +26,9 @@ TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 NO_MODEL = re.compile(r"model.{0,80}(not exist|not found)", re.IGNORECASE)
+# Messages of providers share no more with a text by chance than "is not supported by".
+REPEATED = 24
+QUOTED = re.compile(r"[\"'`“‘«](\w[^\"'`“”‘’«»]{2,})[\"'`”’»]")
 OUT_OF_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded", "insufficient_balance"}
 
 
@@ -77,6 +80,22 @@ def told_by(body: Any) -> tuple[str, str]:
 def cleaned(message: str, key: str) -> str:
     text = message.replace(key, "[key]") if key else message
     return re.sub(r"[\w-]*\*{3,}[\w-]*", "[key]", text)[:300]
+
+
+def without_quotes(error: ProviderError, sent: Iterable[str]) -> ProviderError:
+    """The error without a provider's message that repeats a part of what was sent: jobs and logs keep it, and would
+    still have the text when its document is erased."""
+    message = error.details.get("provider_message", "")
+    if message and repeats(message, "\n".join(sent)):
+        error.details["provider_message"] = "[left out: it repeats what was sent]"
+    return error
+
+
+def repeats(message: str, sent: str) -> bool:
+    """Whether a run of characters of the message, or what it has in quotation marks, stands in the text."""
+    said, known = (re.sub(r"\s+", " ", text).casefold() for text in (message, sent))
+    runs = (said[at : at + REPEATED] for at in range(len(said) - REPEATED + 1))
+    return any(run in known for run in runs) or any(quoted.strip(" .,…") in known for quoted in QUOTED.findall(said))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -14,6 +14,8 @@ import httpx2
 from constants.markdown import SUFFIXES
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
+REREAD_S = 1.0
+AS_LINES = {"Accept": "application/x-ndjson"}
 
 
 class ServiceError(Exception):
@@ -110,9 +112,7 @@ class ServiceClient:
         the middle with status 200."""
         body = {"dataset_id": dataset_id, "query": query, **options}
         try:
-            with self._http.stream(
-                "POST", "/v1/answer", json=body, headers={"Accept": "application/x-ndjson"}
-            ) as response:
+            with self._http.stream("POST", "/v1/answer", json=body, headers=AS_LINES) as response:
                 if not response.is_success:
                     response.read()
                     raise service_error(response)
@@ -144,11 +144,27 @@ class ServiceClient:
     def datasets(self) -> Iterator[dict[str, Any]]:
         return self._pages("/v1/datasets")
 
+    def generations(self, dataset_id: str) -> Iterator[dict[str, Any]]:
+        """What was live, newest first."""
+        return self._pages(f"/v1/datasets/{dataset_id}/generations")
+
+    def roll_back(self, dataset_id: str, generation: int) -> dict[str, Any]:
+        return self._data("POST", f"/v1/datasets/{dataset_id}/rollback", json={"generation": generation})
+
     def documents(self, dataset_id: str) -> Iterator[dict[str, Any]]:
         return self._pages("/v1/documents", dataset_id=dataset_id)
 
     def document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
         return self._data("GET", f"/v1/documents/{doc_id}", params={"dataset_id": dataset_id})
+
+    def delete_document(self, doc_id: str, dataset_id: str, *, hard: bool = False) -> dict[str, Any]:
+        """Out of retrieval at once; `hard` erases the text and all that was written from it, for good."""
+        options = {"dataset_id": dataset_id, "hard": hard}
+        return self._data("DELETE", f"/v1/documents/{doc_id}", params=options)
+
+    def undelete_document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
+        """Brings back what was deleted and not erased."""
+        return self._data("POST", f"/v1/documents/{doc_id}/undelete", params={"dataset_id": dataset_id})
 
     def tree(self, dataset_id: str, *, limit: int = 100, **options: Any) -> dict[str, Any]:
         return self._data("GET", f"/v1/datasets/{dataset_id}/tree", params={"limit": limit, **options})
@@ -171,16 +187,30 @@ class ServiceClient:
     def retry(self, job_id: str, **budget: float) -> dict[str, Any]:
         return self._data("POST", f"/v1/jobs/{job_id}/retry", json=budget)
 
-    def wait_for(self, job_id: str, *, timeout_s: float = 3600.0, poll_s: float = 0.2) -> dict[str, Any]:
+    def wait_for(self, job_id: str, *, timeout_s: float = 3600.0) -> dict[str, Any]:
         """The job once it has ended, however it did. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            job = self.job(job_id)
-            if job["status"] in TERMINAL:
-                return job
+        while (job := self.job(job_id))["status"] not in TERMINAL:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {job_id} is still {job['status']} ({job['stage']})")
-            time.sleep(poll_s)
+            self._until_it_ends(job_id, deadline)
+        return job
+
+    def _until_it_ends(self, job_id: str, deadline: float) -> None:
+        """Follows the job's events to their end, or to the deadline, give or take a line that keeps them open."""
+        # Where events are cut off or held back on their way, the job is asked for again, in peace.
+        earliest = time.monotonic() + REREAD_S
+        timeout = httpx2.Timeout(60.0, read=min(60.0, max(deadline - time.monotonic(), 0.1)))
+        try:
+            with self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=AS_LINES, timeout=timeout) as response:
+                for line in response.iter_lines() if response.is_success else ():
+                    if time.monotonic() > deadline:
+                        return
+                    if line and json.loads(line)["event"] in ("done", "error"):
+                        return
+        except httpx2.TransportError:
+            pass
+        time.sleep(max(0.0, min(earliest, deadline) - time.monotonic()))
 
     def health(self) -> dict[str, Any]:
         return self._data("GET", "/v1/health")

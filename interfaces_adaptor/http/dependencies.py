@@ -17,6 +17,7 @@ from services.domain import TenantId
 from services.errors import InvalidRequest
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
+from services.jobs.follow import JobFollower
 from services.lifecycle import Lifecycle
 from services.models.embed_texts import TextEmbedder
 from services.models.registry import Models
@@ -36,6 +37,7 @@ class Services:
     embedder: TextEmbedder
     lifecycle: Lifecycle
     estimator: CostEstimator
+    follower: JobFollower
     models: Models
     open_storage: OpenStorage[Storage]
 

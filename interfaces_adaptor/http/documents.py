@@ -87,10 +87,24 @@ async def delete_document(
 ) -> Any:
     """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
     writes those summaries anew, on the keys in `X-BYOK-*` headers or the service's own. Without a key for the tree's
-    model `job_id` is null, and the dataset says `needs_key`. A document deleted without `hard` can still be erased with
-    it."""
+    model `job_id` is null, and the dataset says `needs_key`. A document deleted without `hard` can be brought back
+    (`undelete`), or still be erased with it; erasing also removes what models were paid to write from it, and cancels
+    uploads of it that have not ended."""
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id
     job_id = await services.lifecycle.delete_document(tenant, found_in, doc_id, keys_of(request), hard=hard)
+    return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))
+
+
+@router.post("/{doc_id}/undelete", response_model=Envelope[JobStarted], summary="Bring a deleted document back")
+async def undelete_document(
+    request: Request, doc_id: str, services: ServicesOf, tenant: TenantOf, dataset_id: WhichDataset = None
+) -> Any:
+    """What was deleted without `hard` is back: at once what the live tree still holds of it, with its summaries, and
+    the rest with the tree that the job builds. A document that is not deleted stays as it is, and `job_id` is null."""
+    async with services.open_storage(tenant, snapshot=True) as work:
+        entry = await work.describe_document(doc_id, dataset_id, deleted=True)
+    found_in = entry.document.dataset_id
+    job_id = await services.lifecycle.undelete_document(tenant, found_in, doc_id, keys_of(request))
     return Envelope(data=JobStarted(job_id=job_id, dataset_id=found_in))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -39,7 +39,6 @@ router = APIRouter(tags=["documents"])
 Model = TypeVar("Model", bound=BaseModel)
 
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
-FIRST_POLL_S, LONGEST_POLL_S = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +226,13 @@ def wait_of(prefer: str | None, longest_s: float) -> float:
 async def finished(services: Services, tenant: TenantId, job_id: UUID, wait_s: float) -> Job | None:
     """The job once it has succeeded; None if the time is over first. Raises JobFailed. The job continues either way:
     a client that hangs up loses nothing."""
-    deadline = time.monotonic() + wait_s
-    pause = FIRST_POLL_S
-    while time.monotonic() < deadline:
-        await asyncio.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(pause * 1.5, LONGEST_POLL_S)
-        async with services.open_storage(tenant) as work:
-            job = await work.get_job(job_id)
-        if job.status in TERMINAL:
-            if job.status != "succeeded":
-                raise JobFailed(job)
-            return job
+    if not wait_s:
+        return None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(wait_s), aclosing(services.follower.follow(tenant, job_id)) as states:
+            async for job in states:
+                if job.status == "succeeded":
+                    return job
+                if job.status in TERMINAL:
+                    raise JobFailed(job)
     return None

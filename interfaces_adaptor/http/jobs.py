@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -29,7 +29,6 @@ from services.jobs.job import TERMINAL
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-POLL_S = 0.25
 RETRY_MS = 3000
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -77,17 +76,14 @@ async def follow_job(
 
 async def progress_of(services: Services, tenant: TenantId, job_id: UUID) -> AsyncGenerator[NamedEvent, None]:
     shown: dict[str, Any] | None = None
-    while True:
-        async with services.open_storage(tenant) as work:
-            job = await work.get_job(job_id)
-        state = JobOut.of(job).model_dump(mode="json")
-        if job.status in TERMINAL:
-            yield "done" if job.status == "succeeded" else "error", state
-            return
-        if state != shown:
-            yield "progress", state
-            shown = state
-        await asyncio.sleep(POLL_S)
+    async with aclosing(services.follower.follow(tenant, job_id)) as states:
+        async for job in states:
+            state = JobOut.of(job).model_dump(mode="json")
+            if job.status in TERMINAL:
+                yield "done" if job.status == "succeeded" else "error", state
+            elif state != shown:
+                yield "progress", state
+                shown = state
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=Envelope[JobOut])

@@ -70,6 +70,7 @@ class Candidates(UnitOfWork):
         row = await self.first(
             LIKENESS_SAMPLE,
             dataset=dataset.dataset_id,
+            tree=dataset.live_tree_id,
             model=dataset.space.name,
             owner_type=owner_type,
             query=query,

@@ -27,12 +27,15 @@ class DatasetEntry:
     documents: int
     chunks: int
     live_tree: Tree | None
+    generation: int | None
     wanted_revision: int
     built_revision: int
     embedding_status: EmbeddingStatus
     embedding_progress: float
     embedding_error: JsonObject | None
     documents_outside_tree: int
+    summaries: int
+    summaries_waiting: int
     needs_key: bool
     usage: JsonObject
     created_at: datetime
@@ -53,7 +56,7 @@ class IndexEntry:
 DATASETS = """
     select s.*, coalesce(n.documents, 0) as documents, coalesce(n.chunks, 0) as chunks,
         coalesce(n.outside, 0) as outside, coalesce(v.total, 0) as total, coalesce(v.embedded, 0) as embedded,
-        coalesce(v.running, 0) as running, f.error, to_jsonb(u) as usage
+        coalesce(v.running, 0) as running, w.summaries, w.waiting, f.error, to_jsonb(u) as usage
     from datasets s
     left join lateral (
         select count(*) as documents, sum(v.chunk_count) as chunks,
@@ -77,6 +80,10 @@ DATASETS = """
         where v.tenant_id = s.tenant_id and v.dataset_id = s.dataset_id and d.deleted_at is null
             and v.state in ('indexing', 'ready')
     ) v on true
+    left join lateral (
+        select count(*) as summaries, count(*) filter (where t.stale or t.text is null) as waiting from tree_nodes t
+        where t.tenant_id = s.tenant_id and t.tree_id = s.live_tree_id and t.level > 0
+    ) w on true
     left join lateral (
         select j.error from jobs j
         join document_versions v on v.tenant_id = j.tenant_id and v.job_id = j.job_id
@@ -119,12 +126,15 @@ class DatasetEntries(Trees):
             documents=row["documents"],
             chunks=int(row["chunks"]),
             live_tree=live,
+            generation=row["generation"] if live is not None else None,
             wanted_revision=row["wanted_revision"],
             built_revision=row["built_revision"],
             embedding_status=embedding_status(row),
             embedding_progress=row["embedded"] / row["total"] if row["total"] else 0.0,
             embedding_error=row["error"],
             documents_outside_tree=row["outside"],
+            summaries=row["summaries"],
+            summaries_waiting=row["waiting"],
             needs_key=row["needs_key"],
             usage={name: float(value) for name, value in row["usage"].items()},
             created_at=row["created_at"],
@@ -136,8 +146,14 @@ class DatasetEntries(Trees):
             """
             select s.dataset_id, s.embed_provider, s.embed_model, s.embed_dim, s.vector_index,
                 s.wanted_revision > s.built_revision as dirty,
-                (select count(*) from embeddings e where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id)
-                    as vectors
+                (select count(*) from embeddings e where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id
+                    and (e.generation_id = s.live_tree_id or e.generation_id in (
+                        select v.version_id from document_versions v
+                        join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id
+                            and d.doc_id = v.doc_id
+                        where v.tenant_id = s.tenant_id and v.dataset_id = s.dataset_id and v.state = 'ready'
+                            and d.deleted_at is null
+                    ))) as vectors
             from datasets s where s.tenant_id = :tenant order by s.dataset_id
             """
         )

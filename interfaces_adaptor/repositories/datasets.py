@@ -9,14 +9,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import DROP_VECTOR_INDEXES, QUEUE
-from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees
-from infra.uow.unit_of_work import UnitOfWork
+from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees, uploads
+from interfaces_adaptor.repositories.erasure import Erasure
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
 DESCRIBED = (
     *("dataset_id", "vector_index", "settings", "live_tree_id", "wanted_revision", "built_revision", "wanted_since"),
-    *("wanted_at", "created_at", "ef_search"),
+    *("wanted_at", "created_at", "ef_search", "generation"),
 )
 
 
@@ -28,7 +28,7 @@ def dataset_from(row: RowMapping) -> Dataset:
     return Dataset(space=space_from(row), **{name: row[name] for name in DESCRIBED})
 
 
-class Datasets(UnitOfWork):
+class Datasets(Erasure):
     async def open_dataset(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
         made = insert(datasets).values(
             tenant_id=self.tenant,
@@ -83,6 +83,8 @@ class Datasets(UnitOfWork):
         )
 
     async def delete_dataset(self, dataset_id: str) -> None:
+        await self.lock_dataset(dataset_id)
+        await self.erase_results(dataset_id)
         await self.execute(
             """
             select procrastinate_cancel_job_v1(queue_job_id, true, true) from jobs
@@ -98,15 +100,10 @@ class Datasets(UnitOfWork):
             (tree_edges, tree_edges.c.tree_id.in_(own_trees)),
             (tree_nodes, tree_nodes.c.tree_id.in_(own_trees)),
             (chunks, chunks.c.dataset_id == dataset_id),
+            (uploads, uploads.c.dataset_id == dataset_id),
         ):
             await self.execute(delete(table).where(self.own(table), of_dataset))
-        gone = await self.first(
-            delete(datasets)
-            .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
-            .returning(datasets.c.dataset_id)
-        )
-        if gone is None:
-            raise DatasetNotFound(dataset_id=dataset_id)
+        await self.execute(delete(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id))
         # An index cannot be dropped in a transaction without locking everybody out of the table.
         await self.execute(
             """

@@ -18,7 +18,8 @@ from services.errors import AmbiguousDocument, DocumentNotFound
 
 @dataclass(frozen=True, slots=True)
 class DocumentEntry:
-    """A document with the state of its newest version; `text` only where one document was asked for."""
+    """A document with the state of its newest version that was not replaced; `text` only where one document was asked
+    for."""
 
     document: Document
     status: str
@@ -27,7 +28,8 @@ class DocumentEntry:
     text: str | None = None
 
 
-# Documents with their newest version. The text is long, and wanted of a single one only.
+# Documents with their newest version, of those that were not replaced (after a roll-back an older one is served). The
+# text is long, and wanted of a single one only.
 DOCUMENTS = """
     select d.dataset_id, d.doc_id, d.file_name, d.title, d.source, d.tags, d.extra_meta, d.checksum, d.created_at,
         d.updated_at, d.deleted_at, v.version_id, v.state, v.chunk_count,
@@ -36,7 +38,7 @@ DOCUMENTS = """
     left join lateral (
         select v.version_id, v.state, v.chunk_count from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
-        order by v.number desc limit 1
+        order by v.state = 'superseded', v.number desc limit 1
     ) v on true
     where d.tenant_id = :tenant and (d.deleted_at is null or :deleted)
         and (cast(:dataset as text) is null or d.dataset_id = :dataset)

@@ -8,16 +8,20 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import any_of, as_json
+from interfaces_adaptor.repositories.erasure import Erasure
+from interfaces_adaptor.repositories.generations import Generations
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.errors import DocumentNotFound
+from services.filter_fields import filter_fields
 from services.ingest.documents import NewDocument, NewVersion, PendingVersion, StoredDocument, VersionToIndex
+from services.text.passage_text import names_of
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 
@@ -37,7 +41,7 @@ STORED = """
     join lateral (
         select * from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
-        order by v.number desc limit 1
+        order by v.state = 'superseded', v.number desc limit 1
     ) v on true
 """
 
@@ -82,7 +86,13 @@ def chunk_from(row: RowMapping) -> Chunk:
     )
 
 
-class Documents(Postings):
+def names_from(row: RowMapping) -> tuple[str, ...]:
+    aliases = row["aliases"] if isinstance(row["aliases"], list) else [row["aliases"]]
+    named = [alias for alias in aliases if isinstance(alias, str)]
+    return names_of(row["file_name"], row["source"], row["title"], named)
+
+
+class Documents(Generations, Postings, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -110,6 +120,7 @@ class Documents(Postings):
             identity_hash=identity_hash(document.identity),
             tags=list(document.tags),
             extra_meta=dict(document.extra_meta),
+            fields=filter_fields(document.source, document.title, document.tags, document.extra_meta),
             **values,
         )
         await self.execute(
@@ -120,6 +131,9 @@ class Documents(Postings):
                     "source": func.coalesce(added.excluded.source, documents.c.source),
                     "tags": added.excluded.tags,
                     "extra_meta": added.excluded.extra_meta,
+                    "fields": func.jsonb_strip_nulls(
+                        func.jsonb_build_object("source", documents.c.fields["source"])
+                    ).op("||")(added.excluded.fields),
                     "updated_at": func.now(),
                     "deleted_at": None,
                 },
@@ -224,15 +238,23 @@ class Documents(Postings):
         return [PendingVersion(**row) for row in rows]
 
     async def texts_to_index(self, version_ids: Sequence[UUID]) -> list[VersionToIndex]:
+        told = documents.c.file_name, documents.c.source, documents.c.extra_meta["aliases"].label("aliases")
         rows = await self.all(
-            select(document_versions).where(
-                self.own(document_versions), document_versions.c.version_id == any_of(version_ids)
+            select(document_versions, *told)
+            .join(
+                documents,
+                and_(
+                    self.own(documents),
+                    documents.c.dataset_id == document_versions.c.dataset_id,
+                    documents.c.doc_id == document_versions.c.doc_id,
+                ),
             )
+            .where(self.own(document_versions), document_versions.c.version_id == any_of(version_ids))
         )
-        plain = [name for name in VersionToIndex.__dataclass_fields__ if name != "chunking"]
+        plain = [name for name in VersionToIndex.__dataclass_fields__ if name not in ("chunking", "names")]
         found = {row["version_id"]: row for row in rows}
         return [
-            VersionToIndex(chunking=chunking_from(row), **{name: row[name] for name in plain})
+            VersionToIndex(chunking=chunking_from(row), names=names_from(row), **{name: row[name] for name in plain})
             for row in (found[version_id] for version_id in version_ids if version_id in found)
         ]
 
@@ -256,6 +278,7 @@ class Documents(Postings):
         return [chunk_from(row) for row in rows]
 
     async def add_chunks(self, dataset_id: str, found: Sequence[Chunk]) -> None:
+        await self.hold_dataset(dataset_id)
         columns = [
             *("chunk_id", "dataset_id", "doc_id", "version_id", "idx", "text", "start_char", "end_char"),
             *("heading_path", "token_cnt", "hash", "meta"),
@@ -270,7 +293,8 @@ class Documents(Postings):
         )
         await self.copy("chunks", columns, rows)
 
-    async def mark_embedded(self, version_ids: Sequence[UUID]) -> None:
+    async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None:
+        await self.hold_dataset(dataset_id)
         of = document_versions.c
         count = (
             select(func.count())
@@ -382,6 +406,7 @@ class Documents(Postings):
         await self.hide([row["version_id"] for row in gone])
 
     async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+        await self.lock_dataset(dataset_id)
         is_it = self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
         there = () if hard else (documents.c.deleted_at.is_(None),)
         gone = await self.first(
@@ -422,7 +447,11 @@ class Documents(Postings):
         )
 
     async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
-        """Text, chunks and vectors of the document, the summaries made from it and their vectors."""
+        """Text, chunks and vectors of the document, the summaries made from it and their vectors, what was paid for
+        them."""
+        await self.erase_results(dataset_id, doc_id)
+        await self.abandon_builds(versions)
+        await self.erase_generations(dataset_id)
         written = """
             select distinct p.tree_id, p.node_id from chunks c
             join tree_node_chunks p on p.tenant_id = c.tenant_id and p.chunk_id = c.chunk_id

@@ -50,4 +50,8 @@ def hit_from(row: RowMapping, scored: Scored) -> Hit:
         start=row["start_char"],
         end=row["end_char"],
         chunk_ids=tuple(row["chunk_ids"] or ()),
+        degraded=row["degraded"],
+        table_header=row["table_header"],
+        file_name=row["file_name"],
+        document_title=row["document_title"],
     )

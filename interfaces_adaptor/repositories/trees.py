@@ -6,23 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
-from infra.db.schema import (
-    chunks,
-    datasets,
-    embeddings,
-    posting_totals,
-    postings,
-    tree_edges,
-    tree_node_chunks,
-    tree_nodes,
-    trees,
-)
+from infra.db.schema import chunks, datasets, tree_edges, tree_nodes, trees
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
+from services.errors import ConcurrentChange
+from services.text.passage_text import for_models
+from services.tree.generations import Publication
 from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, WrittenNode
 
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
@@ -55,6 +48,7 @@ def tree_from(row: RowMapping) -> Tree:
 def leaf_from(row: RowMapping, identity: str) -> Leaf:
     return Leaf(
         chunk_id=row["chunk_id"],
+        version_id=row["version_id"],
         doc_id=row["doc_id"],
         document=identity,
         idx=row["idx"],
@@ -70,7 +64,7 @@ class Trees(Documents):
         ids = [row["version_id"] for row in versions]
         of = chunks.c
         rows = await self.all(
-            select(of.chunk_id, of.doc_id, of.idx, of.token_cnt, of.hash, of.heading_path).where(
+            select(of.chunk_id, of.version_id, of.doc_id, of.idx, of.token_cnt, of.hash, of.heading_path).where(
                 self.own(chunks), of.version_id.in_(ids)
             )
         )
@@ -94,6 +88,7 @@ class Trees(Documents):
         return tree_from(row) if row else None
 
     async def begin_tree(self, tree: Tree, leaves: Sequence[Leaf]) -> None:
+        await self.hold_dataset(tree.dataset_id)
         await self._supersede(trees.c.dataset_id == tree.dataset_id, trees.c.state == "building")
         await self.execute(
             insert(trees).values(
@@ -165,6 +160,7 @@ class Trees(Documents):
         return [StoredLevel(level, tuple(planned), written) for level, (planned, written) in sorted(levels.items())]
 
     async def plan_level(self, tree_id: UUID, level: int, nodes: Sequence[PlannedNode], stats: JsonObject) -> None:
+        await self.hold_dataset_of_tree(tree_id)
         await self.copy(
             "tree_nodes",
             ["tree_id", "node_id", "level", "position", "kind", "group_key"],
@@ -185,6 +181,7 @@ class Trees(Documents):
         await self._add_stats(tree_id, level, stats)
 
     async def write_level(self, tree_id: UUID, level: int, nodes: Sequence[WrittenNode], stats: JsonObject) -> None:
+        await self.hold_dataset_of_tree(tree_id)
         await self.execute(
             """
             update tree_nodes n set title = w.title, text = w.text, token_cnt = w.token_cnt,
@@ -209,16 +206,17 @@ class Trees(Documents):
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]:
         rows = await self.all(
-            select(chunks.c.chunk_id, chunks.c.text).where(
+            select(chunks.c.chunk_id, chunks.c.text, chunks.c.meta["table_header"].as_string().label("header")).where(
                 self.own(chunks), chunks.c.chunk_id == any_of(list(chunk_ids))
             )
         )
-        return {row["chunk_id"]: row["text"] for row in rows}
+        return {row["chunk_id"]: for_models(row["text"], row["header"]) for row in rows}
 
     async def leaves_of(self, tree_id: UUID) -> list[Leaf]:
         rows = await self.all(
             """
-            select c.chunk_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path, n.group_key
+            select c.chunk_id, c.version_id, c.doc_id, d.identity, c.idx, c.token_cnt, c.hash, c.heading_path,
+                n.group_key
             from tree_nodes n
             join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
             join documents d on d.tenant_id = c.tenant_id and d.dataset_id = c.dataset_id and d.doc_id = c.doc_id
@@ -240,13 +238,17 @@ class Trees(Documents):
             is not None
         )
 
-    async def publish_tree(
-        self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
-    ) -> None:
-        # The dataset's row first: whoever changes documents or trees of a dataset takes it before anything else.
-        of_dataset = self.own(datasets), datasets.c.dataset_id == dataset_id
-        await self.execute(select(datasets.c.dataset_id).where(*of_dataset).with_for_update())
-        await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live", trees.c.tree_id != tree_id)
+    async def publish_tree(self, new: Publication, version_ids: Collection[UUID]) -> None:
+        await self.lock_generation(new.dataset_id, new.after)
+        of_dataset = self.own(datasets), datasets.c.dataset_id == new.dataset_id
+        # A build whose text was erased may be done with its last level when it hears of it.
+        begun_or_live = or_(trees.c.state != "superseded", trees.c.published_at.is_not(None))
+        if await self._tree(trees.c.tree_id == new.tree_id, begun_or_live) is None:
+            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
+        live = await self.live_tree(new.dataset_id)
+        if live is None or live.tree_id != new.tree_id:
+            await self._supersede(trees.c.dataset_id == new.dataset_id, trees.c.state == "live")
+            await self.begin_generation(new.dataset_id, new.tree_id, new.reason)
         await self.execute(
             """
             update trees t set state = 'live', published_at = coalesce(published_at, now()),
@@ -255,15 +257,15 @@ class Trees(Documents):
                     and n.tree_id = t.tree_id and n.kind = 'root')
             where t.tenant_id = :tenant and t.tree_id = :tree
             """,
-            tree=tree_id,
-            stats=as_json(dict(stats)),
+            tree=new.tree_id,
+            stats=as_json(dict(new.stats)),
         )
         await self.execute(
             update(datasets)
             .where(*of_dataset)
             .values(
-                live_tree_id=tree_id,
-                built_revision=func.greatest(datasets.c.built_revision, revision),
+                live_tree_id=new.tree_id,
+                built_revision=func.greatest(datasets.c.built_revision, new.revision),
                 needs_key=False,
                 updated_at=func.now(),
             )
@@ -277,12 +279,13 @@ class Trees(Documents):
             where d.tenant_id = :tenant and d.dataset_id = :dataset
                 and (d.deleted_at is not null or v.state <> 'ready') and v.version_id = any(:versions)
             """,
-            dataset=dataset_id,
+            dataset=new.dataset_id,
             versions=list(version_ids),
         )
         await self.hide([row["version_id"] for row in gone])
 
-    async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
+    async def unpublish_tree(self, dataset_id: str, revision: int, after: int) -> None:
+        await self.lock_generation(dataset_id, after)
         await self.execute(
             update(datasets)
             .where(self.own(datasets), datasets.c.dataset_id == dataset_id)
@@ -294,29 +297,7 @@ class Trees(Documents):
             )
         )
         await self._supersede(trees.c.dataset_id == dataset_id, trees.c.state == "live")
-
-    async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
-        abandoned = and_(trees.c.state == "building", trees.c.fingerprint.is_distinct_from(keep_fingerprint))
-        rows = await self.all(
-            select(trees.c.tree_id).where(
-                self.own(trees),
-                trees.c.dataset_id == dataset_id,
-                or_(trees.c.state == "superseded", abandoned),
-            )
-        )
-        old = [row["tree_id"] for row in rows]
-        # From the outside in: the cascades alone would do it row by row.
-        for table, column in (
-            (embeddings, embeddings.c.generation_id),
-            (postings, postings.c.generation_id),
-            (posting_totals, posting_totals.c.generation_id),
-            (tree_node_chunks, tree_node_chunks.c.tree_id),
-            (tree_edges, tree_edges.c.tree_id),
-            (tree_nodes, tree_nodes.c.tree_id),
-            (trees, trees.c.tree_id),
-        ):
-            await self.execute(delete(table).where(self.own(table), column.in_(old)))
-        return len(old)
+        await self.end_generation(dataset_id)
 
     async def _add_stats(self, tree_id: UUID, level: int, stats: JsonObject) -> None:
         await self.execute(

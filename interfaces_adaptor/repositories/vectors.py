@@ -9,8 +9,9 @@ import numpy as np
 from sqlalchemy import ColumnElement, LargeBinary, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from infra.db.schema import chunks, embeddings
-from infra.uow.unit_of_work import UnitOfWork, any_of
+from infra.db.schema import chunks, embeddings, trees
+from infra.uow.unit_of_work import any_of
+from interfaces_adaptor.repositories.dataset_lock import DatasetLock
 from services.arrays import FloatArray
 from services.domain import EmbeddingSpace
 from services.errors import ConcurrentChange, VectorStoreError
@@ -22,7 +23,7 @@ from utils.hashing import stable_uuid
 BLOCK = 2_000
 
 
-class Vectors(UnitOfWork):
+class Vectors(DatasetLock):
     async def reuse_vectors(self, dataset_id: str, keys: Mapping[UUID, bytes], space: EmbeddingSpace) -> set[UUID]:
         owners = list(keys)
         ids = [vector_id("chunk", owner, space) for owner in owners]
@@ -51,6 +52,8 @@ class Vectors(UnitOfWork):
         return {row["owner_id"] for row in rows}
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None:
+        await self.hold_dataset(dataset_id)
+        await self._refuse_abandoned({one.generation_id for one in vectors if one.owner_type == "tree_node"})
         ids = [vector_id(vector.owner_type, vector.owner_id, space) for vector in vectors]
         # A repeated attempt may write what the one before it wrote last.
         known = await self.all(select(embeddings.c.id).where(self.own(embeddings), embeddings.c.id == any_of(ids)))
@@ -78,6 +81,17 @@ class Vectors(UnitOfWork):
             if row_id not in there
         )
         await self.copy("embeddings", columns, rows)
+
+    async def _refuse_abandoned(self, tree_ids: Collection[UUID]) -> None:
+        """Raises ConcurrentChange for a tree that is not under construction any more, because a text was erased that it
+        was made of. Nothing would erase its vectors later."""
+        building = await self.all(
+            select(trees.c.tree_id).where(
+                self.own(trees), trees.c.tree_id == any_of(list(tree_ids)), trees.c.state == "building"
+            )
+        )
+        if len(building) < len(tree_ids):
+            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
 
     async def known_vectors(self, keys: Collection[bytes], space: EmbeddingSpace) -> dict[bytes, FloatArray]:
         rows = await self.all(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from services.arrays import IntArray
 from services.clustering.matrix import Matrix
 from services.errors import RaptorError
+from utils.ranges import out_of_range, ranged
 
 Compute = Callable[..., Awaitable[Any]]
 """`await compute(function, *args)` runs a picklable top-level function, in the process pool or at once."""
@@ -71,24 +72,20 @@ class GroupingParams:
     together, that of the paper's own ablation. Raises InvalidGrouping.
     """
 
-    min_k: int = 1
-    max_k: int = 50
-    threshold: float = 0.1  # least probability of a component that makes a node its member
-    dimensions: int = 10  # of the reduced space
-    seed: int = 224
-    token_budget: int = 3500  # of the texts of one group
-    local_neighbors: int = 10  # of UMAP's graph within a global cluster; the global one takes sqrt(n - 1)
-    window: int = 7
+    min_k: int = ranged(1, 1, 256)
+    max_k: int = ranged(50, 1, 256)
+    threshold: float = ranged(0.1, 1e-6, 0.999)  # least probability of a component that makes a node its member
+    dimensions: int = ranged(10, 1, 64)  # of the reduced space
+    seed: int = ranged(224, 0, 2**32 - 1)
+    token_budget: int = ranged(3500, 3, 1_000_000)  # of the texts of one group
+    local_neighbors: int = ranged(10, 2, 256)  # of UMAP's graph within a global cluster; the global takes sqrt(n - 1)
+    window: int = ranged(7, 2, 256)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_k <= self.max_k:
-            raise InvalidGrouping("min_k has to be between 1 and max_k")
-        if not 0 < self.threshold < 1:
-            raise InvalidGrouping("threshold has to lie between 0 and 1")
-        if self.dimensions < 1 or self.local_neighbors < 2 or self.window < 2:
-            raise InvalidGrouping("dimensions has to be at least 1, local_neighbors and window at least 2")
-        if self.token_budget < 3 or not 0 <= self.seed < 2**32:
-            raise InvalidGrouping("token_budget has to be at least 3, seed in 0..2^32-1")
+        for told in out_of_range(GroupingParams, asdict(self)).values():
+            raise InvalidGrouping(told)
+        if self.min_k > self.max_k:
+            raise InvalidGrouping("min_k has to be at most max_k")
 
     @property
     def item_cap(self) -> int:

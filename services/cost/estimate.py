@@ -14,6 +14,7 @@ from services.cost.budget import CallContext, Keys
 from services.cost.cost_lines import CostLine, refinement_lines, tree_lines
 from services.cost.expected_dataset import (
     ChunkedUpload,
+    ChunkText,
     EstimateStorage,
     ExpectedDataset,
     embedding_lines,
@@ -21,12 +22,13 @@ from services.cost.expected_dataset import (
     refinement_questions,
 )
 from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_path
-from services.domain import Dataset, EmbeddingSpace, JsonObject, TenantId
+from services.domain import ChunkSpan, Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
 from services.ingest.reader import Reader, reader_for
-from services.ingest.upload import Upload
+from services.ingest.upload import Upload, as_described
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
+from services.text.passage_text import for_models, indexed_passage, names_beside, names_of
 from services.tree.build import fingerprint_of, made_alike, stored_params
 from services.tree.maintain import maintainable
 from services.tree.nodes import Tree
@@ -148,7 +150,7 @@ class CostEstimator:
         self, dataset: Dataset | None, live: Tree | None, request: EstimateRequest, context: CallContext
     ) -> TreeParams:
         settings = dataset.settings if dataset is not None else {}
-        params = self._params.changed({**settings, **request.changes})
+        params = self._params.changed(request.changes, settings)
         return replace(params, summary_llm=writer_of(self._models, params.summary_llm, live, context))
 
 
@@ -162,10 +164,18 @@ async def dataset_or_none(work: EstimateStorage, request: EstimateRequest) -> Da
 
 
 def chunked_upload(upload: Upload, reader: Reader) -> ChunkedUpload:
-    text, chunking = reader.read(upload.data).text, upload.chunking
-    spans = CHUNKERS[chunking.chunker](text, size=chunking.size, overlap=chunking.overlap)
-    chunks = [(span.heading_path, text[span.start : span.end]) for span in spans]
-    return ChunkedUpload(upload, hashlib.sha256(upload.data).hexdigest(), text, chunks)
+    source, chunking = as_described(upload, reader.read(upload.data)), upload.chunking
+    spans = CHUNKERS[chunking.chunker](source.text, size=chunking.size, overlap=chunking.overlap)
+    names = names_of(upload.file_name, upload.source, source.title, source.aliases)
+    chunks = [chunk_text(source.text, names, span) for span in spans]
+    return ChunkedUpload(upload, hashlib.sha256(upload.data).hexdigest(), source.text, chunks)
+
+
+def chunk_text(source: str, names: Sequence[str], span: ChunkSpan) -> ChunkText:
+    text = source[span.start : span.end]
+    meta = {**span.meta, "names": names_beside(names, span.heading_path)}
+    shown = for_models(text, span.meta.get("table_header"))
+    return ChunkText(span.heading_path, shown, indexed_passage(span.heading_path, text, meta))
 
 
 def tree_stays(live: Tree, dataset: Dataset, expected: ExpectedDataset, params: TreeParams) -> bool:

@@ -29,7 +29,8 @@ from services.models.chat import ChatModel
 from services.models.embedding import Embedder
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.text.postings import PostingLists, indexed_text
+from services.text.passage_text import indexed_passage
+from services.text.postings import PostingLists
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,11 @@ class IndexStorage(UnitOfWork, Protocol):
 
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None: ...
 
-    async def mark_embedded(self, version_ids: Sequence[UUID]) -> None: ...
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """As whoever changes documents or trees of a dataset does before anything else. Raises DatasetNotFound."""
+        ...
+
+    async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None: ...
 
     async def refinement_figures(self, job_id: UUID) -> JsonObject:
         """How many chunks the job's versions have, and what refinement left out of them."""
@@ -146,7 +151,7 @@ class DocumentIndexer:
             chunks += await self._chunk(run, dataset, new, await self._refine(dataset, new, run, progress), progress)
         await self._embed(run, dataset, chunks, embedder, progress)
         async with self._open(run.tenant, run.lease) as work:
-            await work.mark_embedded(ids)
+            await work.mark_embedded(dataset.dataset_id, ids)
             await work.commit()
 
     async def _refine(
@@ -183,7 +188,7 @@ class DocumentIndexer:
             await progress.report("refine", 0.02 + 0.08 * share * done / planned, done=done, planned=planned)
 
         with run.timed("refine_s"):
-            return await refine(model, draft, refined)
+            return await refine(model, draft, version.version_id, refined)
 
     async def _chunk(
         self,
@@ -208,7 +213,7 @@ class DocumentIndexer:
     async def _embed(
         self, run: JobRun, dataset: Dataset, chunks: Sequence[Chunk], embedder: Embedder, progress: IndexProgress
     ) -> None:
-        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
+        texts = [indexed_passage(chunk.heading_path, chunk.text, chunk.meta) for chunk in chunks]
         units = units_of(by_document(chunks, texts), embedder.units)
         keys = {
             chunks[position].chunk_id: key
@@ -274,7 +279,7 @@ class DocumentIndexer:
         beside = [version.version_id for version in versions if not version.build_tree]
         dataset_id = run.job.dataset_id
         async with self._open(run.tenant, run.lease) as work:
-            # The dataset's row first, as whoever changes documents or trees of a dataset does.
+            await work.lock_dataset(dataset_id)
             revision = await work.want_tree(dataset_id) if for_tree else None
             result = upload_result(versions, await work.refinement_figures(run.job.job_id))
             await work.serve_versions(beside)

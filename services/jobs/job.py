@@ -36,6 +36,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from services.maintenance.passages import continued
 from services.maintenance.plan import plan_level
 from services.maintenance.regret import clustering_due, regret, yardstick_of
 from services.maintenance.step import LevelPlan, Step, Written, advance, begin, finish
-from services.maintenance.tree import LiveTree, TreeLevel, Yardstick
+from services.maintenance.tree import LiveTree, TreeLevel, Yardstick, largest_lag
 
 __all__ = [
     "LevelPlan",
@@ -22,6 +22,7 @@ __all__ = [
     "clustering_due",
     "continued",
     "finish",
+    "largest_lag",
     "plan_level",
     "regret",
     "violations",

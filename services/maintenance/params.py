@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from services.clustering.grouping import GroupingParams, InvalidGrouping
+from utils.ranges import out_of_range, ranged
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,14 @@ class MaintenanceParams:
     Raises InvalidGrouping.
     """
 
-    price: float = 0.25
-    lag: float = 0.1
-    regret: float = 0.04
-    batch: float = 0.3
+    price: float = ranged(0.25, 0.0, 100.0)
+    lag: float = ranged(0.1, 0.0, 0.5)
+    regret: float = ranged(0.04, 0.0, 1.0)
+    batch: float = ranged(0.3, 0.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("price", self.price, 100.0),
-            ("lag", self.lag, 0.5),
-            ("regret", self.regret, 1.0),
-            ("batch", self.batch, 1.0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InvalidGrouping(f"{name} has to be a number")
-            if not (math.isfinite(value) and 0 <= value <= most):
-                raise InvalidGrouping(f"{name} has to lie between 0 and {most:g}")
+        for told in out_of_range(MaintenanceParams, asdict(self)).values():
+            raise InvalidGrouping(told)
 
 
 @dataclass(frozen=True, slots=True)

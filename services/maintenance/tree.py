@@ -118,6 +118,19 @@ def unseen(told: Sequence[IntArray], owner: IntArray) -> tuple[IntArray, IntArra
     return under - seen, under
 
 
+def largest_lag(leaves: int, levels: Iterable[tuple[Sequence[Group], Sequence[IntArray]]]) -> float:
+    """Of the summaries with a text: the largest share of the leaves under one that it has not seen. `levels` are the
+    groups and what their texts were written from, the lowest first."""
+    owner, count, largest = np.arange(leaves), leaves, 0.0
+    for groups, told in levels:
+        home = homes(groups, count)
+        owner, count = np.where(owner >= 0, home[owner], -1), len(groups)
+        missed, under = unseen(told, owner)
+        written = (under > 0) & (np.array([len(one) for one in told]) > 0)
+        largest = max(largest, float((missed[written] / under[written]).max(initial=0.0)))
+    return largest
+
+
 def untold(levels: Sequence[TreeLevel], owner: Sequence[IntArray]) -> NDArray[np.bool_]:
     """(leaves,): which leaves lie under a group that waits for its text, on any of the levels. `owner` is as of
     `owners`."""

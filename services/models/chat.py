@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from uuid import UUID
 
 from services.cost.usage import Usage
 
@@ -18,7 +19,8 @@ def finished(answer: ChatAnswer) -> bool:
 class ChatRequest:
     """One question to a chat model: `system` instructs, `user` holds the data. `purpose` names the kind of work in the
     ledger; an answer that was paid for is found again unless it is not `reusable`. Only one that is `usable` for who
-    asks is kept: what is of no use is paid, and asked for again the next time."""
+    asks is kept: what is of no use is paid, and asked for again the next time. `sources` are the versions of documents
+    whose text is in `user`: what is kept is erased with them."""
 
     purpose: str
     system: str
@@ -28,6 +30,7 @@ class ChatRequest:
     json: bool = False
     reusable: bool = True
     usable: Callable[[ChatAnswer], bool] = finished
+    sources: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

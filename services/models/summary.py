@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from services.cost.usage import Usage
 from services.domain import JsonObject
@@ -13,13 +14,15 @@ from services.domain import JsonObject
 class SummaryRequest:
     """A group to be summarised: its texts in reading order, and for each the titles of what it belongs to.
 
-    The texts together are cut to `token_budget`, the summary has at most `max_tokens`.
+    The texts together are cut to `token_budget`, the summary has at most `max_tokens`. `sources` are the versions of
+    documents that the texts stand in or were written from.
     """
 
     texts: tuple[str, ...]
     heading_paths: tuple[tuple[str, ...], ...]
     token_budget: int
     max_tokens: int
+    sources: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,13 @@ from services.jobs.run import JobRun
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.cluster import Clustering
+from services.tree.generations import OldGenerations, Publication, Reason
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
 from services.tree.maintain import TreeMaintainer, clustering_stats
 from services.tree.nodes import Leaf, Tree, tree_name
 from services.tree.params import TreeParams
 from services.tree.writer import writer_of
-from utils.concurrency import both
 from utils.hashing import digest_of
 
 # Part of the fingerprint: it moves when the same leaves and parameters would make another tree.
@@ -63,22 +63,19 @@ class BuildStorage(UnitOfWork, Protocol):
         """The one tree of its dataset that is under construction; what there is of another is removed later."""
         ...
 
-    async def publish_tree(
-        self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
-    ) -> None:
-        """Makes the tree the live one and its versions the served ones."""
+    async def publish_tree(self, new: Publication, version_ids: Collection[UUID]) -> None:
+        """Makes the tree the live one and its versions the served ones. Raises ConcurrentChange where another
+        generation came meanwhile."""
         ...
 
-    async def unpublish_tree(self, dataset_id: str, revision: int) -> None:
-        """The dataset has no tree any more: nothing is left to make one of."""
+    async def unpublish_tree(self, dataset_id: str, revision: int, after: int) -> None:
+        """The dataset has no tree any more: nothing is left to make one of. Raises ConcurrentChange as
+        `publish_tree`."""
         ...
 
-    async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
-        """Removes what abandoned builds and superseded trees left; how many trees that were."""
-        ...
-
-    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, tree_name: str | None) -> None:
-        """The payer's uploads (None: all) that waited for a tree of this revision have succeeded."""
+    async def finish_waiting(self, dataset_id: str, revision: int, payer: str | None, result: JsonObject) -> None:
+        """The payer's uploads (None: all) that waited for a tree of this revision have succeeded; `result` is added to
+        theirs."""
         ...
 
     async def request_build(
@@ -111,6 +108,7 @@ class TreeBuilder:
         grower: TreeGrower,
         maintainer: TreeMaintainer,
         compute: Compute,
+        old: OldGenerations,
     ) -> None:
         self._open = open_storage
         self._params = params
@@ -119,6 +117,7 @@ class TreeBuilder:
         self._grower = grower
         self._maintainer = maintainer
         self._compute = compute
+        self._old = old
 
     async def delay(self, tenant: TenantId, job: Job) -> float:
         """Seconds that a queued build still waits for other uploads."""
@@ -136,13 +135,13 @@ class TreeBuilder:
             dataset = await work.get_dataset(run.job.dataset_id)
             leaves, versions = await work.leaves_to_build(dataset.dataset_id, payer)
             live = await work.live_tree(dataset.dataset_id)
-        wanted = self._params.changed(dataset.settings)
+        wanted = self._params.changed({}, dataset.settings)
         writer = writer_of(self._models, wanted.summary_llm, live if payer is not None else None, run.context)
         params = replace(wanted, summary_llm=writer)
         fingerprint = fingerprint_of(dataset, params, leaves)
         anew = bool(run.job.params.get("full"))
         if not leaves or (live is not None and live.fingerprint == fingerprint and not anew):
-            await self._publish(run, dataset, live if leaves else None, versions, {})
+            await self._publish(run, dataset, live if leaves else None, versions, "maintained", {})
             return
 
         with TemporaryDirectory(prefix="raptor-build-") as scratch:
@@ -153,12 +152,8 @@ class TreeBuilder:
                     run, live, leaves, params, dataset.space, Path(scratch)
                 )
             leaves = list(maintenance.leaves) if maintenance is not None else leaves
-            # Side by side: the one makes the new tree or finds it begun, the other removes what old builds left.
             with run.timed("db_s"):
-                tree, _ = await both(
-                    self._open_tree(run, dataset, params, leaves, fingerprint),
-                    self._remove_old_trees(run, dataset, keep_fingerprint=fingerprint),
-                )
+                tree = await self._open_tree(run, dataset, params, leaves, fingerprint)
             growth = Growth(
                 run=run,
                 dataset=dataset,
@@ -170,14 +165,17 @@ class TreeBuilder:
                 scratch=Path(scratch),
             )
             grown = await self._grower.grow(growth, maintenance or Clustering(params, self._compute), kept={})
+            reason: Reason
             if maintenance is not None:
-                stats = await maintenance.as_stats()
+                reason, stats = "maintained", await maintenance.as_stats()
             else:
+                reason = "clustered" if dataset.generation else "first_build"
                 stats = await clustering_stats(self._compute, grown, params)
-        await self._publish(run, dataset, tree, versions, grown.figures.as_stats(run, grown.depth) | stats)
+        figures = grown.figures.as_stats(run, grown.depth)
+        await self._publish(run, dataset, tree, versions, reason, figures | stats)
         if maintenance is not None and maintenance.clustering_due:
             await self._cluster_anew(run, params)
-        await self._remove_old_trees(run, dataset)
+        await self._old.remove(run.tenant, dataset.dataset_id)
 
     async def _cluster_anew(self, run: JobRun, params: TreeParams) -> None:
         """Nobody's upload pays for that: it is done in the background where the service's own keys allow it."""
@@ -215,24 +213,27 @@ class TreeBuilder:
             return tree
 
     async def _publish(
-        self, run: JobRun, dataset: Dataset, tree: Tree | None, versions: Sequence[UUID], stats: Mapping[str, Any]
+        self,
+        run: JobRun,
+        dataset: Dataset,
+        tree: Tree | None,
+        versions: Sequence[UUID],
+        reason: Reason,
+        stats: Mapping[str, Any],
     ) -> None:
         """One transaction: the tree is live, its versions are served, the job and all that waited for it are done."""
         revision = dataset.wanted_revision
         async with self._open(run.tenant, run.lease) as work:
             if tree is None:
-                await work.unpublish_tree(dataset.dataset_id, revision)
+                await work.unpublish_tree(dataset.dataset_id, revision, dataset.generation)
             else:
-                await work.publish_tree(tree.tree_id, dataset.dataset_id, revision, versions, stats)
+                new = Publication(dataset.dataset_id, tree.tree_id, revision, dataset.generation, reason, stats)
+                await work.publish_tree(new, versions)
             name = tree_name(tree.tree_id) if tree is not None else None
+            told = {"tree_id": name, "degraded": stats.get("newly_degraded", 0)}
             payer = None if run.job.params.get("whole") else run.job.payer
-            await work.finish_waiting(dataset.dataset_id, revision, payer, name)
+            await work.finish_waiting(dataset.dataset_id, revision, payer, told)
             await work.succeed_job(run.lease, {"tree_id": name, "unchanged": not stats, **stats}, run.figures())
-            await work.commit()
-
-    async def _remove_old_trees(self, run: JobRun, dataset: Dataset, keep_fingerprint: str | None = None) -> None:
-        async with self._open(run.tenant) as work:
-            await work.remove_old_trees(dataset.dataset_id, keep_fingerprint)
             await work.commit()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -18,17 +18,21 @@ class BuildFigures:
     def __init__(self) -> None:
         self.sizes: dict[int, int] = {}
         self.degraded: list[UUID] = []
+        self.newly_degraded = 0
         self._floors_s: list[float] = []
 
-    def add_level(self, level: Level, concurrency: int, meter: Meter) -> None:
-        """A level that is written; `concurrency` is how many summaries were asked for at a time."""
+    def add_level(self, level: Level, kept: Collection[UUID], concurrency: int, meter: Meter) -> None:
+        """A level that is written, the nodes of `kept` by a build before this one; `concurrency` is how many summaries
+        were asked for at a time."""
         if level.text is None:
             return
-        self.degraded += [
+        degraded = [
             node_id
             for node_id, summary in zip(level.node_ids, level.text.summaries, strict=True)
             if "reason" in summary.meta
         ]
+        self.degraded += degraded
+        self.newly_degraded += sum(node_id not in kept for node_id in degraded)
         call_s, embed_s = meter.latency_s("chat"), meter.latency_s("embed")
         timings = level.text.timings
         self._floors_s.append(
@@ -47,6 +51,7 @@ class BuildFigures:
             "leaves": self.sizes[0],
             "summaries": sum(size for number, size in self.sizes.items() if number > 0),
             "degraded": len(self.degraded),
+            "newly_degraded": self.newly_degraded,
             "usage": figures["usage"],
             "timings": figures["timings"] | {"floor_s": round(least_s, 4)},
             "wall_to_floor": round(wall_s / least_s, 3) if least_s > 0 else None,

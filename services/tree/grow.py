@@ -165,7 +165,7 @@ class TreeGrower:
         path = growth.scratch / f"level-{number}.f32"
         told = {at: growth.places(known.chunk_ids) for at, known in found.items() if known.chunk_ids}
         level = next_level(below, planned, text, path, told, committed=len(written) == len(planned))
-        figures.add_level(level, growth.summarizer.concurrency, growth.run.context.meter)
+        figures.add_level(level, plan.kept, growth.summarizer.concurrency, growth.run.context.meter)
         return level
 
     async def _commit_texts(self, growth: Growth, level: Level) -> None:

@@ -36,6 +36,7 @@ from services.maintenance import (
     begin,
     clustering_due,
     continued,
+    largest_lag,
     plan_level,
     regret,
     yardstick_of,
@@ -143,30 +144,29 @@ class Maintenance:
         self.clustering_due = clustering_due
         self._reasons: dict[str, int] = {}
         self._step = step
-        self._plan: LevelPlan | None = None
-        self._first_groups: tuple[Group, ...] = ()
+        self._plans: list[LevelPlan] = []
         self._texts = texts
         self._compute = compute
 
     async def as_stats(self) -> dict[str, Any]:
-        before, groups = self._step.before, self._first_groups
-        now: float = await self._compute(regret, self._step.leaves, groups, self._step.shape)
+        before, leaves = self._step.before, self._step.leaves
+        now: float = await self._compute(regret, leaves, self._plans[0].groups, self._step.shape)
         return {
             "yardstick": asdict(before.yardstick),
-            "generation": before.generation + 1,
+            "batches": before.generation + 1,
             "regret": round(now - before.yardstick.regret, 4),
+            "lag": round(largest_lag(len(leaves), [(plan.groups, plan.told) for plan in self._plans]), 4),
             "written": sum(self._reasons.values()),
             "reasons": self._reasons,
         }
 
     async def plan(self, tree_id: UUID, level: Level) -> Plan:
-        if self._plan is not None:
-            rows = np.array(self._plan.write, np.int64)
+        if self._plans:
+            rows = np.array(self._plans[-1].write, np.int64)
             written = Written(level.frontier.vectors.rows(rows), np.asarray(level.frontier.tokens)[rows])
-            self._step = advance(self._step, self._plan, written)
+            self._step = advance(self._step, self._plans[-1], written)
         plan: LevelPlan = await self._compute(plan_level, self._step)
-        self._plan = plan
-        self._first_groups = self._first_groups or plan.groups
+        self._plans.append(plan)
         for reason in plan.reasons:
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
         anew = {plan.keys[position] for position in plan.write}
@@ -246,7 +246,7 @@ def live_tree(generation: Generation, leaves: Level) -> LiveTree:
         regret=stored_yardstick["regret"],
         leaves=stored_yardstick["leaves"],
     )
-    return LiveTree(int(stats.get("generation", 0)), leaves.frontier, tuple(levels), yardstick)
+    return LiveTree(int(stats.get("batches", 0)), leaves.frontier, tuple(levels), yardstick)
 
 
 def level_above(
@@ -300,4 +300,4 @@ async def clustering_stats(compute: Compute, grown: Grown, params: TreeParams) -
     ]
     shape = Shape(params.grouper, params.grouping, params.levels_cap)
     measured: Yardstick = await compute(yardstick_of, leaves, levels, shape)
-    return {"yardstick": asdict(measured), "generation": 0, "regret": 0.0}
+    return {"yardstick": asdict(measured), "batches": 0, "regret": 0.0, "lag": 0.0}

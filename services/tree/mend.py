@@ -24,14 +24,12 @@ from services.jobs.run import JobRun
 from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.cluster import Clustering
+from services.tree.generations import OldGenerations, Publication
 from services.tree.grow import TreeGrower
 from services.tree.growth import Growth
 from services.tree.nodes import Leaf, PlannedNode, StoredLevel, Tree, WrittenNode, tree_name
 from services.tree.params import TreeParams
 from utils.hashing import stable_uuid
-
-# Of the parameters stored with a tree these are no `TreeParams`.
-BESIDE_PARAMS = {"embedder", "engine_version"}
 
 
 class MendStorage(UnitOfWork, Protocol):
@@ -61,14 +59,9 @@ class MendStorage(UnitOfWork, Protocol):
         """Commits what will be asked for, before the first summary is paid."""
         ...
 
-    async def publish_tree(
-        self, tree_id: UUID, dataset_id: str, revision: int, version_ids: Collection[UUID], stats: JsonObject
-    ) -> None:
-        """Makes the tree the live one and its versions the served ones."""
-        ...
-
-    async def remove_old_trees(self, dataset_id: str, keep_fingerprint: str | None) -> int:
-        """Removes what abandoned builds and superseded trees left; how many trees that were."""
+    async def publish_tree(self, new: Publication, version_ids: Collection[UUID]) -> None:
+        """Makes the tree the live one and its versions the served ones. Raises ConcurrentChange where another
+        generation came meanwhile."""
         ...
 
     async def succeed_job(self, lease: Lease, result: JsonObject, figures: JsonObject) -> None: ...
@@ -92,12 +85,14 @@ class TreeMender:
         models: Models,
         grower: TreeGrower,
         compute: Compute,
+        old: OldGenerations,
     ) -> None:
         self._open = open_storage
         self._params = params
         self._models = models
         self._grower = grower
         self._compute = compute
+        self._old = old
 
     async def mend(self, run: JobRun) -> None:
         """Ends with a live tree in which the marked nodes were asked about once more. A node that fails again stays
@@ -116,8 +111,7 @@ class TreeMender:
         with run.timed("db_s"):
             tree = await self._open_tree(run, dataset, live, leaves, levels)
         mending = mending_of(levels, tree.tree_id)
-        names = live.params.keys() - BESIDE_PARAMS
-        params = self._params.changed({name: live.params[name] for name in names})
+        params = self._params.changed({}, live.params)
         with TemporaryDirectory(prefix="raptor-mend-") as scratch:
             growth = Growth(
                 run=run,
@@ -132,8 +126,9 @@ class TreeMender:
             grown = await self._grower.grow(growth, Clustering(params, self._compute), mending.known)
         figures = {
             "mended": len(mending.broken) - len(grown.figures.degraded),
+            "written": sum(len(level.planned) for level in mending.levels) - len(mending.known),
             **grown.figures.as_stats(run, grown.depth),
-            **{name: live.stats[name] for name in ("yardstick", "generation") if name in live.stats},
+            **{name: live.stats[name] for name in ("yardstick", "batches", "regret", "lag") if name in live.stats},
         }
         await self._publish(run, dataset, live, tree, figures)
 
@@ -165,15 +160,16 @@ class TreeMender:
     async def _publish(self, run: JobRun, dataset: Dataset, live: Tree, tree: Tree, figures: dict[str, object]) -> None:
         async with self._open(run.tenant, run.lease) as work:
             # No version takes over: the tree has the documents that it had.
-            await work.publish_tree(tree.tree_id, dataset.dataset_id, live.revision, (), figures)
+            new = Publication(
+                dataset.dataset_id, tree.tree_id, live.revision, dataset.generation, reason="mended", stats=figures
+            )
+            await work.publish_tree(new, ())
             # The dataset's row is locked since. What was deleted before went into the texts, and must not come back.
             if await work.is_stale(live.tree_id):
                 raise ConcurrentChange
             await work.succeed_job(run.lease, {"tree_id": tree_name(tree.tree_id), **figures}, run.figures())
             await work.commit()
-        async with self._open(run.tenant) as work:
-            await work.remove_old_trees(dataset.dataset_id, None)
-            await work.commit()
+        await self._old.remove(run.tenant, dataset.dataset_id)
 
     async def _nothing_to_do(self, run: JobRun, live: Tree | None) -> None:
         name = tree_name(live.tree_id) if live is not None else None

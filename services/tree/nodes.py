@@ -18,6 +18,7 @@ class Leaf:
     """A chunk as the level loop sees it. `document` is the document's identity, which orders the documents."""
 
     chunk_id: UUID
+    version_id: UUID
     doc_id: str
     document: str
     idx: int

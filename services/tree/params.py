@@ -1,4 +1,7 @@
-"""What shapes a tree: the service's defaults, changed by the dataset's settings, changed by a request."""
+"""What shapes a tree: the service's defaults, changed by the dataset's settings, changed by a request.
+
+Each parameter has its range where it is declared, here and in `GroupingParams`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from typing import Any
 
 from services.clustering import GROUPERS, GroupingParams, InvalidGrouping
 from services.domain import JsonObject
-from services.errors import InvalidRequest
+from services.errors import BrokenTreeSettings, InvalidRequest
 from services.models.registry import AUTO
+from utils.ranges import Range, out_of_range, ranged, ranges_of
+
+# As much of a name as a message repeats.
+SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +29,8 @@ class TreeParams:
 
     grouper: str = "umap_gmm"
     summary_llm: str = AUTO
-    summary_tokens: int = 200
-    levels_cap: int | None = None
+    summary_tokens: int = ranged(200, 16, 16_384)
+    levels_cap: int | None = ranged(None, 1, 64, optional=True)
     grouping: GroupingParams = GroupingParams()
 
     def as_json(self) -> dict[str, Any]:
@@ -31,31 +38,50 @@ class TreeParams:
         grouping: dict[str, Any] = plain.pop("grouping")
         return plain | grouping
 
-    def changed(self, settings: JsonObject) -> TreeParams:
-        """These parameters with those of `settings` in their place. Raises InvalidRequest for one that is unknown or
-        makes no sense."""
-        own = {field.name for field in fields(self)} - {"grouping"}
-        inner = {field.name for field in fields(GroupingParams)}
-        unknown = sorted(set(settings) - own - inner)
+    def changed(self, changes: JsonObject, stored: JsonObject | None = None) -> TreeParams:
+        """These parameters with those that are `stored` with a dataset or a tree, then those of `changes`, in their
+        place. An unknown name that is stored changes nothing. Raises InvalidRequest for a change that is unknown or
+        cannot be, BrokenTreeSettings for what is stored and cannot be."""
+        default = self.as_json()
+        unknown = sorted(set(changes) - set(default))
         if unknown:
-            raise InvalidRequest(f"There is no tree parameter {unknown[0]!r}.", known=sorted(own | inner))
-        plain = {field.name: getattr(self, field.name) for field in fields(self)} | _only(settings, own)
+            raise InvalidRequest(f"There is no tree parameter {unknown[0][:SHOWN]!r}.", known=sorted(default))
+        kept = {name: value for name, value in (stored or {}).items() if name in default and name not in changes}
+        for told in impossible(changes).values():
+            raise InvalidRequest(f"The tree parameters make no sense: {told}.")
+        if broken := impossible(kept):
+            raise _broken(broken, default)
+        values = default | kept | dict(changes)
+        own = {field.name for field in fields(self)} - {"grouping"}
         try:
-            grouping = GroupingParams(**(asdict(self.grouping) | _only(settings, inner)))
-            return _checked(TreeParams(**(plain | {"grouping": grouping})))
-        except (InvalidGrouping, TypeError) as error:
-            raise InvalidRequest(f"The tree parameters make no sense: {error}") from error
+            grouping = GroupingParams(**{name: value for name, value in values.items() if name not in own})
+        except InvalidGrouping as error:
+            # Each may be alone, and they cannot be together.
+            together: dict[str, str] = {name: error.message for name in ("min_k", "max_k") if name in kept}
+            if together and not changes.keys() & {"min_k", "max_k"}:
+                raise _broken(together, default) from error
+            raise InvalidRequest(f"The tree parameters make no sense: {error.message}.") from error
+        return TreeParams(**{name: values[name] for name in own}, grouping=grouping)
 
 
-def _only(settings: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name in names}
+def tree_ranges() -> dict[str, Range]:
+    """The parameters that are numbers."""
+    return ranges_of(TreeParams) | ranges_of(GroupingParams)
 
 
-def _checked(params: TreeParams) -> TreeParams:
-    if params.grouper not in GROUPERS:
-        raise InvalidRequest(f"There is no grouper {params.grouper!r}.", known=sorted(GROUPERS))
-    if params.levels_cap is not None and params.levels_cap < 1:
-        raise InvalidRequest("levels_cap has to be at least 1.")
-    if params.summary_tokens < 16:
-        raise InvalidRequest("summary_tokens has to be at least 16.")
-    return params
+def impossible(values: Mapping[str, Any]) -> dict[str, str]:
+    """Of these parameters those that cannot be, each with what it has to be."""
+    found = out_of_range(TreeParams, values) | out_of_range(GroupingParams, values)
+    if "grouper" in values and not (isinstance(values["grouper"], str) and values["grouper"] in GROUPERS):
+        found["grouper"] = f"grouper has to be one of {', '.join(sorted(GROUPERS))}"
+    if "summary_llm" in values and not (isinstance(values["summary_llm"], str) and values["summary_llm"]):
+        found["summary_llm"] = "summary_llm has to be the name of a model"
+    return found
+
+
+def _broken(told: Mapping[str, str], default: Mapping[str, Any]) -> BrokenTreeSettings:
+    return BrokenTreeSettings(
+        f"The tree settings stored with the dataset cannot be: {'; '.join(sorted(set(told.values())))}. POST its"
+        " `rebuild` with other ones in `tree`, such as those in `details`, builds its tree and replaces them.",
+        tree={name: default[name] for name in sorted(told)},
+    )

@@ -131,6 +131,7 @@ def prompt_of(request: SummaryRequest, texts: Sequence[str], note: str) -> ChatR
         user="\n\n".join(passages) + note,
         max_tokens=int(request.max_tokens * OUTPUT_SLACK) + 40,
         usable=lambda answer: is_summary(answer, request),
+        sources=request.sources,
     )
 
 

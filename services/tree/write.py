@@ -109,9 +109,15 @@ class LevelWriter:
                 heading_paths=tuple(self._below.paths[row] for row in rows),
                 token_budget=self._growth.params.grouping.token_budget,
                 max_tokens=self._growth.params.summary_tokens,
+                sources=self._sources(rows),
             )
             for rows in groups
         ]
+
+    def _sources(self, rows: Positions) -> tuple[UUID, ...]:
+        """The versions whose text went into these nodes."""
+        leaves = self._growth.leaves
+        return tuple({leaves[position].version_id for row in rows for position in self._below.leaves[row]})
 
     async def _texts(self, rows: Collection[int]) -> Mapping[int, str]:
         below = self._below

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
 
 from app.container import Container, open_container
 from app.settings import Settings
-from fake_provider import RunningFakeProvider, running_fake_provider
+from fake_provider import RunningFakeProvider
 from infra.compute import ProcessPool
 from infra.db.vector_indexes import VectorIndexes
 from services.domain import DEFAULT_TENANT, Dataset, EmbeddingSpace
 from services.ingest.documents import NewVector
 from services.text.lexical_vectors import lexical_vectors
+from tests.adapters.dump import columns_that_hold
 from tests.client import ApiClient
 from tests.conftest import api_client, running_worker
 from tests.factories import page
@@ -26,35 +27,9 @@ from utils.hashing import stable_uuid
 SECRET = "The quillback vault opens at zarvelminster."
 SPACE = EmbeddingSpace("builtin", "lexical-1", 1024)
 
-# What stays on purpose: that there was a job for a document of that id; that money was spent, by dataset and job; and
-# what a model wrote, until its retention ends (`raptor purge --days 0` ends it at once).
+# What stays on purpose: that there was a job for a document of that id; that money was spent, by dataset and job.
 KEPT_OF_A_DOCUMENT = {"jobs.doc_id"}
 KEPT_OF_A_DATASET = {"usage_ledger.dataset_id", "usage_ledger.job_id"}
-KEPT_OF_A_TEXT = {"model_calls.output"}
-
-
-async def columns_that_hold(container: Container, words: Sequence[str]) -> set[str]:
-    """Every column of every table, the queue's too, in which one of the words stands."""
-    found = set()
-    async with container.engine.connect() as connection:
-        columns = await connection.execute(
-            text("select table_name, column_name from information_schema.columns where table_schema = 'public'")
-        )
-        for table, column in columns.all():
-            there = await connection.scalar(
-                text(f'select exists (select from "{table}" where lower("{column}"::text) like any (:words))'),
-                {"words": [f"%{word.lower()}%" for word in words]},
-            )
-            if there:
-                found.add(f"{table}.{column}")
-        names = " ".join((await connection.scalars(text("select indexdef from pg_indexes"))).all())
-    return found | {f"an index on {word}" for word in words if word in names}
-
-
-@pytest.fixture
-def provider() -> Iterator[RunningFakeProvider]:
-    with running_fake_provider() as serving:
-        yield serving
 
 
 @pytest.fixture
@@ -76,16 +51,13 @@ async def asked(paid: Container) -> AsyncIterator[ApiClient]:
 async def test_a_hard_deletion_erases_the_text_and_what_was_written_from_it(paid: Container, asked: ApiClient) -> None:
     await asked.ingest(page("bees"), name="bees.md", dataset="kept")
     gone = await asked.ingest(f"# Doors\n\n{SECRET}\n\n{page('salt')}", name="doors.md", dataset="kept")
-    assert "chunks.text" in await columns_that_hold(paid, ["quillback"])
+    assert "chunks.text" in await columns_that_hold(paid.engine, ["quillback"])
 
     answer = await asked.delete(f"/v1/documents/{gone['doc_id']}", params={"hard": "true", "dataset_id": "kept"})
     assert answer.status_code == 200, answer.text
     assert (await asked.finished(answer.json()["data"]["job_id"]))["status"] == "succeeded"
 
-    assert (
-        await columns_that_hold(paid, ["quillback", "zarvelminster", gone["doc_id"]])
-        <= KEPT_OF_A_DOCUMENT | KEPT_OF_A_TEXT
-    )
+    assert await columns_that_hold(paid.engine, ["quillback", "zarvelminster", gone["doc_id"]]) <= KEPT_OF_A_DOCUMENT
 
 
 async def test_a_deleted_dataset_leaves_nothing_but_its_bill(paid: Container, asked: ApiClient) -> None:
@@ -98,7 +70,7 @@ async def test_a_deleted_dataset_leaves_nothing_but_its_bill(paid: Container, as
 
     words = ["quillback", "zarvelminster", "brimvault", gone["doc_id"], waiting["job_id"]]
     await until_no_maintenance_waits(paid)
-    assert await columns_that_hold(paid, words) <= KEPT_OF_A_DATASET | KEPT_OF_A_TEXT
+    assert await columns_that_hold(paid.engine, words) <= KEPT_OF_A_DATASET
     assert (await asked.retrieve("Who keeps honey for the winter?", dataset="kept"))["results"]
 
 

@@ -84,6 +84,22 @@ async def test_what_is_unchanged_is_free_and_a_change_pays_for_its_own_document_
     assert provider.stats()["calls"] == calls
 
 
+async def test_a_contextual_embedder_is_sent_the_window_of_a_changed_passage_and_the_estimate_counts_it(
+    paid: ApiClient, provider: RunningFakeProvider
+) -> None:
+    whole = await estimated(paid, documents=HANDBOOK[:1], build_tree=False)
+    first = await paid.ingest(TEXTS[0], name=SAMPLES[0].name, build_tree="false")
+    assert first["chunks"] > 5
+    text = TEXTS[0].rstrip() + " And one word more.\n"
+    expected = await estimated(paid, documents=[{**HANDBOOK[0], "text": text}], build_tree=False)
+    provider.reset()
+    await paid.ingest(text, name=SAMPLES[0].name, build_tree="false")
+    assert provider.stats()["by_endpoint"] == {"/v1/contextualizedembeddings": 1}
+    assert expected["total"]["calls"] == 1
+    assert tokens(expected["total"]) == pytest.approx(tokens(whole["total"]), rel=0.02), "not its one passage alone"
+    assert tokens(expected["total"]) == pytest.approx(provider.stats()["tokens"]["total"], rel=0.15)
+
+
 async def test_other_parameters_are_a_whole_tree_and_another_space_embeds_all_again(paid: ApiClient) -> None:
     await paid.ingest(TEXTS[0], name="one.md")
     finer = await estimated(paid, tree={"token_budget": 800})

@@ -13,6 +13,7 @@ from infra.compute import ProcessPool
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, handbook, page
+from tests.libraries import library
 
 
 @pytest.fixture
@@ -195,3 +196,18 @@ async def test_a_cursor_that_the_service_did_not_give_is_refused(api: ApiClient,
     answer = await api.get(path + ("&" if "?" in path else "?") + f"cursor={cursor}")
     own = path == "/v1/datasets" and cursor == "Wzk5OTk5OTk5OTk5OV0"  # a number reads as a name that no dataset has
     assert answer.status_code == 200 if own else error_of(answer) == (422, "validation_error")
+
+
+@pytest.mark.filled_with(put=library)
+async def test_a_dataset_counts_the_summaries_that_wait_for_the_next_build(api: ApiClient) -> None:
+    """No worker runs: what the deletion hid stays hidden."""
+    before = await api.data("/v1/datasets/ds")
+    assert (before["tree_status"], before["summaries_waiting"], before["summaries_waiting_share"]) == ("live", 0, 0)
+    await api.delete("/v1/documents/bees", params={"dataset_id": "ds"})
+    nodes = [node for node in await all_items(api, "/v1/datasets/ds/tree") if node["level"] > 0]
+    hidden = sum(node["stale"] for node in nodes)
+    dataset = await api.data("/v1/datasets/ds")
+    assert dataset["tree_status"] == "behind"
+    assert dataset["summaries_waiting"] == hidden > 0
+    assert dataset["summaries_waiting_share"] == round(hidden / len(nodes), 4) < 1
+    assert (await api.data("/v1/datasets"))["items"] == [dataset]

@@ -35,7 +35,9 @@ WRITES = {
     "plan_level",
     "write_level",
     "publish_tree",
-    "remove_old_trees",
+    "expire_generations",
+    "remove_superseded_tree",
+    "remove_superseded_versions",
     "succeed_job",
 }
 

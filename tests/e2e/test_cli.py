@@ -45,6 +45,28 @@ def test_a_folder_goes_in_and_is_asked_without_a_service_running(tmp_path: Path)
     assert "About bees" in asked.stdout
 
 
+def test_a_document_is_deleted_comes_back_and_is_erased(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, url), folder = service, shelf(tmp_path)
+    assert run(at, "ingest", str(folder), "--dataset", "cellar").returncode == 0
+
+    def there() -> list[str]:
+        with ServiceClient(url) as client:
+            return [document["doc_id"] for document in client.documents("cellar")]
+
+    before = there()
+    told = [run(at, "undelete", before[0], "--dataset", "cellar").stdout.strip()]
+    assert run(at, "delete", before[0], "--dataset", "cellar").returncode == 0
+    assert there() == before[1:]
+    told.append(run(at, "undelete", before[0], "--dataset", "cellar").stdout.strip())
+    assert there() == before
+    assert told == ["It is not deleted.", "It is back."]
+    assert run(at, "delete", before[0], "--dataset", "cellar", "--hard").stdout.strip() == "Erased."
+    assert there() == before[1:]
+    gone = run(at, "undelete", before[0], "--dataset", "cellar")
+    assert gone.returncode == 1
+    assert "document_not_found" in gone.stderr + gone.stdout
+
+
 def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, url), folder = service, shelf(tmp_path)
     assert run(at, "ingest", str(folder), "--dataset", "shelf").returncode == 0
@@ -52,6 +74,11 @@ def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: P
     assert f"{len(TOPICS)} unchanged" in again.stdout
     outline = run(at, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
     assert "at level 0" in outline.stdout
+    assert "the tree holds all documents" in outline.stdout
+    shelves = run(at, "datasets")
+    assert shelves.returncode == 0, shelves.stderr
+    assert "shelf" in shelves.stdout
+    assert "the tree holds all" in " ".join(shelves.stdout.split())
     listed = run(at, "jobs")
     assert "succeeded" in listed.stdout
     examined = run(at, "doctor")
@@ -88,13 +115,32 @@ def test_how_passages_are_refined_is_an_option_of_the_upload_and_of_its_estimate
             )
         refused = run(at, "ingest", "one.md", "--dataset", "refined", "--refine", "llm")
         assert refused.returncode == 1
-        assert "needs a chat model" in " ".join(refused.stdout.split())
+        assert "needs a chat model" in " ".join(refused.stderr.split())
         for mode, stages in (("off", 0), ("llm", 1)):
             expected = run(
                 at, "estimate", "one.md", "--dataset", "refined", "--summary-llm", "deepseek", "--refine", mode
             )
             assert expected.stdout.count("refinement") == stages, expected.stdout
         assert run(at, "estimate", "one.md", "--dataset", "refined", "--refine", "sometimes").returncode == 2
+
+
+def test_what_a_dataset_served_before_is_listed_and_served_again(service: tuple[Path, str], tmp_path: Path) -> None:
+    (at, _), note = service, tmp_path / "note.md"
+    for words in ("The quillback rules.", "The zarvel rules."):
+        note.write_text(f"# Rules\n\n{words}\n")
+        assert run(at, "ingest", str(note), "--dataset", "rules").returncode == 0
+    listed = run(at, "generations", "rules")
+    assert "first build" in listed.stdout, listed.stderr
+    assert "kept" in listed.stdout
+
+    back = run(at, "rollback", "rules", "1")
+    assert "Generation 1 is served again, as generation 3." in back.stdout, back.stderr
+    assert "quillback" in run(at, "retrieve", "What rules?", "--dataset", "rules").stdout
+    assert "nothing to do" in run(at, "rollback", "rules", "3").stdout
+    assert "rolled back to 1" in run(at, "generations", "rules").stdout
+    refused = run(at, "rollback", "rules", "9")
+    assert refused.returncode == 1
+    assert "generation_not_found" in refused.stderr
 
 
 def test_what_is_refused_is_told_and_the_rest_goes_on(service: tuple[Path, str], tmp_path: Path) -> None:

@@ -154,21 +154,27 @@ async def test_a_large_batch_is_clustered_as_a_whole(notes: ApiClient, paid: Con
         await notes.submit(note(number), name=f"{number}.md", build_tree="false", chunk_size="200")
     await notes.ingest(note(120), name="120.md", chunk_size="200")
     stats = (await tree_of(notes))["stats"]
-    assert (stats["generation"], "written" in stats) == (0, False)
+    assert (stats["batches"], "written" in stats) == (0, False)
     await lawful(paid)
 
 
-async def test_a_dataset_tells_its_generation_and_a_full_rebuild_begins_a_new_count(notes: ApiClient) -> None:
+async def test_a_dataset_tells_its_generation_and_how_far_it_is_from_a_clustering_of_the_whole(
+    notes: ApiClient, paid: Container
+) -> None:
     await notes.ingest(note(NOTES), name="new.md", chunk_size="200")
     dataset = await notes.data("/v1/datasets/ds")
-    assert (dataset["generation"], dataset["tree_status"], dataset["degraded"]) == (1, "live", 0)
+    assert (dataset["generation"], dataset["tree_status"], dataset["degraded"]) == (2, "live", 0)
+    assert dataset["live_tree"]["stats"]["batches"] == 1
     assert -1 < dataset["regret"] < 1
+    assert 0 <= dataset["lag"] <= paid.settings.tree.maintenance_lag
+    assert (dataset["summaries_waiting"], dataset["summaries_waiting_share"]) == (0, 0.0)
 
     started = await notes.post("/v1/datasets/ds/rebuild", json={"full": True})
     assert (await notes.finished(started.json()["data"]["job_id"]))["result"]["unchanged"] is False
 
     dataset = await notes.data("/v1/datasets/ds")
-    assert (dataset["generation"], dataset["regret"]) == (0, 0.0)
+    assert (dataset["generation"], dataset["regret"], dataset["lag"]) == (3, 0.0, 0.0)
+    assert dataset["live_tree"]["stats"]["batches"] == 0
 
 
 async def test_a_tree_whose_every_document_is_replaced_is_clustered_anew(notes: ApiClient, paid: Container) -> None:

@@ -125,6 +125,35 @@ async def test_a_summary_that_its_model_refuses_is_written_without_it_marked_and
         assert nodes[place]["text"]
 
 
+async def test_the_upload_the_hits_and_the_dataset_say_what_the_model_did_not_write(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    provider.faults(BROKEN)
+    done = await api.ingest(book())
+    number = len(marked(await nodes_of(api)))
+    assert done["degraded"] == number > 0
+    (warning,) = done["warnings"]
+    assert "without the model" in warning
+    assert "/v1/datasets/ds/retry-nodes" in warning
+    job = await api.job(done["job_id"])
+    assert (job["status"], job["result"]["degraded"]) == ("succeeded", number)
+    assert (await api.data("/v1/datasets/ds"))["degraded"] == number
+
+    broken = {node["node_id"] for node in (await nodes_of(api)).values() if "reason" in node["meta"]}
+    hits = (await api.retrieve("moraine", mode="collapsed", top_k=100))["results"]
+    assert {hit["node_id"] for hit in hits if hit["degraded"]} == broken
+
+    provider.reset()
+    again = await api.ingest("## Apart\n\nNothing of this was there before.", name="more.md")
+    assert (again["degraded"], again["warnings"]) == (0, []), "what an earlier build wrote is not this upload's"
+    assert (await api.data("/v1/datasets/ds"))["degraded"] > 0
+
+    await mended(api)
+    assert (await api.data("/v1/datasets/ds"))["degraded"] == 0
+    hits = (await api.retrieve("moraine", mode="collapsed", top_k=100))["results"]
+    assert [hit["node_id"] for hit in hits if hit["degraded"]] == []
+
+
 async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_nothing_else(
     api: ApiClient, provider: RunningFakeProvider
 ) -> None:
@@ -133,6 +162,8 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
     job = await mended(api)
     assert (job["status"], job["job_type"]) == ("succeeded", "mend")
     assert (job["result"]["mended"], job["result"]["degraded"]) == (len(marked(before)), 0)
+    newest = (await api.data("/v1/datasets/ds/generations"))["items"][0]
+    assert (newest["generation"], newest["reason"], newest["changed"]) == (2, "mended", 0)
 
     after = await nodes_of(api)
     assert after.keys() == before.keys()
@@ -143,6 +174,7 @@ async def test_mending_writes_the_marked_nodes_and_what_stands_above_them_and_no
         if any(places.get(child["node_id"]) in touched for child in before[place]["children"]):
             touched.add(place)
     assert len(touched) < len(before)
+    assert newest["written"] == len(touched)
     for place, node in before.items():
         if place in touched:
             assert after[place]["meta"]["summary_kind"] == "abstractive"

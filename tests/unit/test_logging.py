@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from app.logging import configure_logging
-from app.settings import LogSettings
+from tests.logs import written_log
 
 SECRETS = [
     "rpt_0a1b2c3d_abcdefghijklmnop",
@@ -24,15 +23,8 @@ SECRETS = [
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logging(LogSettings(folder=tmp_path, level="INFO", format="json"), "test")
-    yield tmp_path / "test.log"
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    with written_log(tmp_path) as path:
+        yield path
 
 
 @pytest.mark.parametrize("secret", SECRETS)

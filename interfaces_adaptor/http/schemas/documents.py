@@ -112,11 +112,31 @@ class DatasetOut(BaseModel):
     tree_status: Literal["none", "building", "live", "behind"] = Field(
         description="`behind`: documents changed since; the tree that is live answers meanwhile."
     )
-    generation: int | None = Field(description="Changes that the tree took since it was last clustered as a whole.")
-    regret: float | None = Field(
-        description="How much larger the share of passages is that a clustering of the whole would group otherwise."
+    generation: int | None = Field(
+        description="Number of what is live in the dataset's history: 1, 2, 3, …; it grows with every switch."
     )
-    degraded: int = Field(description="Summaries that were written without their model.")
+    regret: float | None = Field(
+        description=(
+            "How much larger than after the last clustering of the whole the share of passages is that such a"
+            " clustering would group otherwise. 0.02: two in a hundred more; null: not measured."
+        )
+    )
+    lag: float | None = Field(
+        description=(
+            "How far a summary's text may be behind: of all summaries, the largest share of the passages under one"
+            " that its text was not written from. 0: every text has seen all that is under it; null: not measured."
+        )
+    )
+    summaries_waiting: int = Field(
+        description=(
+            "Summaries of the live tree that are not shown, because they told of text that is deleted or replaced,"
+            " until the next build writes them anew."
+        )
+    )
+    summaries_waiting_share: float = Field(description="Their share of the tree's summaries, 0 to 1.")
+    degraded: int = Field(
+        description="Summaries that were written without their model, because it failed; `retry-nodes` rewrites them."
+    )
     needs_key: bool = Field(
         description="Summaries wait to be written anew, for a caller who brings the key of the tree's model."
     )
@@ -143,9 +163,12 @@ class DatasetOut(BaseModel):
             settings=dict(entry.settings),
             live_tree=LiveTreeOut.of(entry.live_tree) if entry.live_tree else None,
             tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
-            generation=stats.get("generation"),
+            generation=entry.generation,
             needs_key=entry.needs_key,
             regret=stats.get("regret"),
+            lag=stats.get("lag"),
+            summaries_waiting=entry.summaries_waiting,
+            summaries_waiting_share=round(entry.summaries_waiting / max(entry.summaries, 1), 4),
             degraded=stats.get("degraded", 0),
             embedding_status=entry.embedding_status,
             embedding_progress=round(entry.embedding_progress, 4),

@@ -70,6 +70,12 @@ class Ingested(BaseModel):
     checksum: str
     job_id: Hex | None
     version_id: Hex | None
+    degraded: int = Field(
+        description=(
+            "Summaries that the build of this upload wrote without their model, because it failed: they consist of"
+            " sentences from their sources until `retry-nodes` has the model write them."
+        )
+    )
     warnings: list[str] = Field(default_factory=list)
 
     @classmethod
@@ -86,8 +92,24 @@ class Ingested(BaseModel):
             checksum=accepted.checksum,
             job_id=accepted.job_id,
             version_id=accepted.version_id,
-            warnings=list(accepted.warnings),
+            degraded=result.get("degraded", 0),
+            warnings=[*accepted.warnings, *without_model(accepted.dataset_id, result)],
         )
+
+
+def without_model(dataset_id: str, result: Mapping[str, Any]) -> list[str]:
+    """What the chat model was asked for and did not do, from the result of an upload's job."""
+    told = []
+    if degraded := result.get("degraded", 0):
+        what = "1 summary was" if degraded == 1 else f"{degraded} summaries were"
+        told.append(
+            f"{what} written without the model, which failed, from sentences of the sources."
+            f" POST /v1/datasets/{dataset_id}/retry-nodes has the model write what is missing."
+        )
+    if skipped := result.get("refinement", {}).get("skipped_chunks", 0):
+        what = "1 chunk was" if skipped == 1 else f"{skipped} chunks were"
+        told.append(f"{what} cut without the model's advice, because its answers were of no use.")
+    return told
 
 
 class NewDocumentBody(ByokFields, DocumentFields, ProcessingFields, BudgetFields):

@@ -11,6 +11,7 @@ from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
 from interfaces_adaptor.repositories.dataset_entries import IndexEntry
 from services.jobs.job import Job
+from services.tree.params import tree_ranges
 
 
 class JobOut(BaseModel):
@@ -76,8 +77,7 @@ class RetryNodesBody(ByokFields, BudgetFields):
 
 
 class RebuildBody(ByokFields, BudgetFields):
-    """`tree` changes parameters of the tree for this and later builds; `full` clusters anew even if nothing changed;
-    `max_…` limit what this build may cost."""
+    """`full` clusters anew even if nothing changed; `max_…` limit what this build may cost."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,7 +85,13 @@ class RebuildBody(ByokFields, BudgetFields):
     new_embedding_model: None = None
     full: bool = False
     summary_llm: str | None = None
-    tree: dict[str, Any] = Field(default_factory=dict)
+    tree: dict[str, Any] = Field(
+        default_factory=dict,
+        description=(
+            "Parameters of the tree for this and later builds: `grouper`, `summary_llm`, "
+            + ", ".join(f"`{name}` ({wanted})" for name, wanted in tree_ranges().items())
+        ),
+    )
 
 
 class RetryBody(ByokFields, BudgetFields):

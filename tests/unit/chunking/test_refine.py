@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -74,7 +75,7 @@ async def refined(model: ScriptedModel, of: Draft) -> Refinement:
     async def progress(done: int, planned: int) -> None:
         assert 0 < done <= planned
 
-    return await refine(model, of, progress)
+    return await refine(model, of, uuid.uuid4(), progress)
 
 
 async def test_what_a_model_drops_is_in_no_chunk_and_the_rest_is() -> None:

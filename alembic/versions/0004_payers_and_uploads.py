@@ -1,7 +1,7 @@
 """Who pays for a job, which job brings a version in, and uploads of many documents that are committed at once.
 
-Revision: 0006
-Revises: 0002
+Revision: 0004
+Revises: 0003
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0006"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
