@@ -80,6 +80,7 @@ def filters_from(body: FiltersBody) -> Filters:
         source=() if isinstance(body.source, Comparison) else strings("filters.source", body.source),
         tags=() if isinstance(body.tags, Comparison) else strings("filters.tags", body.tags),
         level=() if body.level is None else (body.level,) if isinstance(body.level, int) else tuple(body.level),
+        section=strings("filters.heading_path", body.heading_path.prefix) if body.heading_path else (),
         meta={path: value for path, value in meta.items() if not isinstance(value, dict)},
         comparisons={
             **{f"meta.{path}": operators(path, value) for path, value in meta.items() if isinstance(value, dict)},
@@ -103,7 +104,8 @@ def meta_filters(extra: dict[str, Any]) -> dict[str, Any]:
         kind, _, path = name.partition(".")
         if kind != "meta" or not all(path.split(".")):
             raise InvalidRequest(
-                f"Unknown filter {name[:100]!r}: use doc_id, source, tags, level or meta.<key>.", field="filters"
+                f"Unknown filter {name[:100]!r}: use doc_id, source, tags, heading_path, level or meta.<key>.",
+                field="filters",
             )
         for one in [] if isinstance(value, dict) else value if isinstance(value, list) else [value]:
             if not isinstance(one, str | int | float | bool) or len(str(one)) > META_BYTES:

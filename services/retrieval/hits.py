@@ -14,7 +14,8 @@ from services.tree.nodes import NodeKind
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What retrieval may return, decided before anything is ranked. A list matches any of its values. `comparisons`
-    are of fields by their names in `services/filter_fields.py`: operators with their values."""
+    are of fields by their names in `services/filter_fields.py`: operators with their values.
+    `section` is the beginning of a heading path."""
 
     doc_id: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
@@ -22,6 +23,7 @@ class Filters:
     level: tuple[int, ...] = ()
     meta: JsonObject = field(default_factory=dict)
     comparisons: Mapping[str, JsonObject] = field(default_factory=dict)
+    section: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ from tests.client import ApiClient, error_of
 
 pytestmark = pytest.mark.usefixtures("running")
 
-PROSE = "It tells of weather and of tides and of the people at the pier. "
-
 # Name, text, question, and what the best hit has to hold.
 FOUND = [
     ("v.md", "# Changes\n\n## [v4.7.3]\n\nThe pump rests.\n\n## [v4.8.0]\n\nNew display.\n", "4.7.3", "pump rests"),
@@ -182,3 +180,23 @@ async def test_two_unicode_forms_of_a_name_are_one_document(api: ApiClient) -> N
     first = await api.ingest("# A\n\nWords.\n", name="caf\u00e9.md", build_tree="false")
     second = await api.ingest("# A\n\nOther words.\n", name="cafe\u0301.md", build_tree="false")
     assert first["doc_id"] == second["doc_id"]
+
+
+@pytest.mark.parametrize("mode", ["leaves", "collapsed", "tree_traversal", "digest"])
+async def test_a_filter_on_headings_leaves_one_section(api: ApiClient, mode: str) -> None:
+    engine, mast, pier = (
+        " ".join(f"The {name} is part {n} of {name}{n} and of {name}{n + 50}." for n in range(8))
+        for name in ("engine", "mast", "pier")
+    )
+    text = f"# Ship\n\n## Engine\n\n{engine}\n\n## Mast\n\n{mast}\n\n# Pier\n\n{pier}\n"
+    await api.ingest(text, name="ship.md", chunk_size="300", chunk_overlap="0")
+
+    async def paths(prefix: str | list[str]) -> set[tuple[str, ...]]:
+        filters = {"heading_path": {"prefix": prefix}}
+        found = await api.retrieve("the parts of a pier", mode=mode, filters=filters, top_k=50)
+        return {tuple(hit["heading_path"]) for hit in found["results"] if hit["kind"] == "leaf"}
+
+    assert await paths(["Ship", "Mast"]) == {("Ship", "Mast")}
+    assert await paths("Ship") >= {("Ship", "Mast"), ("Ship", "Engine")}
+    assert {path[0] for path in await paths("Ship")} == {"Ship"}
+    assert await paths(["Mast"]) == set()

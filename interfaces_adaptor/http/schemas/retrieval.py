@@ -33,6 +33,14 @@ class Comparison(BaseModel):
     prefix: str | None = None
 
 
+class SectionPrefix(BaseModel):
+    """A passage's `heading_path` has to begin with these titles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: str | list[str]
+
+
 Wanted = str | list[str]
 Level = Annotated[int, Field(ge=0, le=64)]
 
@@ -46,6 +54,7 @@ class FiltersBody(BaseModel):
     doc_id: Wanted | None = None
     source: Wanted | Comparison | None = None
     tags: Wanted | Comparison | None = None
+    heading_path: SectionPrefix | None = None
     level: Level | list[Level] | None = None
 
 

@@ -43,5 +43,6 @@ def filter_values(filters: Filters) -> dict[str, Any]:
         "doc_ids": list(filters.doc_id) or None,
         "sources": list(filters.source) or None,
         "fields": as_json(fields) if fields else None,
+        "section": list(filters.section) or None,
     }
     return values | {"filtered": any(value is not None for value in values.values())}

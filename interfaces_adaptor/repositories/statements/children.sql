@@ -24,6 +24,12 @@ with allowed as materialized (
             )
         ))
 ),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
+),
 found as (
     select n.node_id, n.level, not n.stale and (n.level = 0 or n.text is not null) as live,
         coalesce(e.v <=> cast(:query as vector), 1) as distance
@@ -39,6 +45,7 @@ found as (
         and exists (
             select from chunks c
             where c.tenant_id = :tenant and c.version_id in (select version_id from allowed)
+                and c.chunk_id not in (select chunk_id from outside)
                 and (c.chunk_id = n.chunk_id or n.level > 0 and exists (
                     select from tree_node_chunks p
                     where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid))
@@ -51,7 +58,8 @@ select node_id, level, 1 - distance as score, live and (
         level = 0 or (not :filtered or not exists (
             select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
             where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = found.node_id
-                and c.version_id not in (select version_id from allowed)
+                and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
         ))
     ) as whole
 from found

@@ -21,5 +21,11 @@ with allowed as materialized (
                     and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lte') and value <= field -> 'lte', true)
             )
         ))
+),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
 )
-select coalesce(sum(chunk_count), 0) as n from allowed
+select coalesce(sum(chunk_count), 0) - (select count(*) from outside) as n from allowed

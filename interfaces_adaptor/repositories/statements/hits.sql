@@ -24,13 +24,19 @@ with allowed as materialized (
             )
         ))
 ),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
+),
 wanted as materialized (select * from unnest(cast(:ids as uuid[])) as w (node_id))
 select w.node_id, 'leaf' as kind, n.title, c.text, c.token_cnt, c.doc_id, d.source, c.heading_path, c.start_char,
     c.end_char, array[c.chunk_id] as chunk_ids, false as degraded, c.meta ->> 'table_header' as table_header,
     d.file_name, d.title as document_title
 from wanted w
 join chunks c on c.tenant_id = :tenant and c.chunk_id = w.node_id
-    and c.version_id in (select version_id from allowed)
+    and c.version_id in (select version_id from allowed) and c.chunk_id not in (select chunk_id from outside)
 join documents d on d.tenant_id = :tenant and d.dataset_id = :dataset and d.doc_id = c.doc_id
 left join lateral (
     select t.title from tree_nodes t
@@ -49,7 +55,8 @@ cross join lateral (
         and (not :filtered or not exists (
             select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
             where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = t.node_id
-                and c.version_id not in (select version_id from allowed)
+                and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
         ))
     limit 1
 ) n

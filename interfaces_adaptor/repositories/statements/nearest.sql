@@ -26,6 +26,12 @@ with allowed as materialized (
             )
         ))
 ),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
+),
 found as (
     select e.owner_id, e.level, e.v <=> cast(:query as vector) as distance
     from embeddings e
@@ -33,6 +39,7 @@ found as (
         and (cast(:levels as int[]) is null or e.level = any(:levels))
         and (
             :passages and e.owner_type = 'chunk' and e.generation_id in (select version_id from allowed)
+            and e.owner_id not in (select chunk_id from outside)
             or :summaries and e.generation_id = (select cast(:tree as uuid))
             and exists (
                 select from tree_nodes n
@@ -42,7 +49,8 @@ found as (
             and (not :filtered or not exists (
                 select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
                 where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = e.owner_id
-                    and c.version_id not in (select version_id from allowed)
+                    and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
             ))
         )
     order by distance, e.owner_id

@@ -21,8 +21,14 @@ with allowed as materialized (
                     and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lte') and value <= field -> 'lte', true)
             )
         ))
+),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
 )
 select c.chunk_id
 from chunks c join allowed a on a.version_id = c.version_id
-where c.tenant_id = :tenant and c.idx % :every = 0
+where c.tenant_id = :tenant and c.idx % :every = 0 and c.chunk_id not in (select chunk_id from outside)
 order by c.doc_id, c.idx limit :limit

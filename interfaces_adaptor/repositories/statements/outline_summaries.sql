@@ -23,6 +23,12 @@ with allowed as materialized (
             )
         ))
 ),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
+),
 live as (
     select n.node_id, n.level, n.position, count(*) over (partition by n.level) as wide from tree_nodes n
     where n.tenant_id = :tenant and n.tree_id = (select cast(:tree as uuid)) and n.level > 0 and not n.stale
@@ -30,7 +36,8 @@ live as (
         and (not :filtered or not exists (
             select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
             where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = n.node_id
-                and c.version_id not in (select version_id from allowed)
+                and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
         ))
 )
 select node_id from live where level = (select min(level) from live where wide <= :limit) order by position

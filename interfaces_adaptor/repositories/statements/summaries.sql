@@ -25,6 +25,12 @@ with allowed as materialized (
             )
         ))
 ),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
+),
 live as materialized (
     select n.node_id, n.tree_id, n.level, n.position, n.token_cnt from tree_nodes n
     where n.tenant_id = :tenant and n.tree_id = (select cast(:tree as uuid)) and n.level > 0 and not n.stale
@@ -32,7 +38,8 @@ live as materialized (
         and (not :filtered or not exists (
             select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
             where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = n.node_id
-                and c.version_id not in (select version_id from allowed)
+                and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
         ))
 ),
 scope as materialized (
