@@ -37,7 +37,7 @@ from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
-from interfaces_adaptor.gateways.readers import READERS
+from interfaces_adaptor.gateways.readers import readers_for
 from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask
 from interfaces_adaptor.repositories import Storage
@@ -102,7 +102,8 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
         retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
-        ingestor = DocumentIngestor(storage, READERS, models, secrets, settings.default_vector_index)
+        readers = readers_for(settings.http.file_suffixes)
+        ingestor = DocumentIngestor(storage, readers, models, secrets, settings.default_vector_index)
         services = Services(
             ingestor=ingestor,
             uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
@@ -110,7 +111,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
-            estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
+            estimator=CostEstimator(storage, readers, models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             models=models,
             open_storage=storage,

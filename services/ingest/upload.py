@@ -21,9 +21,10 @@ from services.domain import (
     UpsertMode,
     VectorIndex,
 )
-from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel, UnsupportedFileType
+from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
-from services.ingest.reader import Reader, SourceText
+from services.ingest.metadata import file_title
+from services.ingest.reader import Reader, SourceText, reader_for
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
@@ -207,8 +208,8 @@ class DocumentIngestor:
 
     def read(self, upload: Upload) -> ReadUpload:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument."""
-        source = self._reader_for(upload.file_name).read(upload.data)
-        return ReadUpload(upload, source, hashlib.sha256(upload.data).hexdigest())
+        source = reader_for(self._readers, upload.file_name).read(upload.data)
+        return ReadUpload(upload, as_described(upload, source), hashlib.sha256(upload.data).hexdigest())
 
     async def open(self, work: UploadStorage, upload: Upload) -> Admission:
         """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
@@ -219,7 +220,8 @@ class DocumentIngestor:
     async def admit(self, work: UploadStorage, admission: Admission, uploads: Sequence[ReadUpload]) -> None:
         """Raises RefinementNeedsModel, MissingProviderKey."""
         for read in uploads:
-            admission.accepted.append(await self._decide(work, admission, read))
+            accepted = await self._decide(work, admission, read)
+            admission.accepted.append(replace(accepted, warnings=read.source.warnings))
 
     async def start(self, work: UploadStorage, admission: Admission, upload: Upload) -> UUID | None:
         """The job for all that was admitted, on the keys and the budget of `upload`; None where nothing is to be
@@ -243,7 +245,11 @@ class DocumentIngestor:
             await bring_keys(work, self._secrets, job_id, upload.keys)
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         admission.accepted = [
-            replace(one, job_id=one.job_id or (job_id if one.status == "queued" else None), warnings=notes_of(note))
+            replace(
+                one,
+                job_id=one.job_id or (job_id if one.status == "queued" else None),
+                warnings=(*notes_of(note), *one.warnings),
+            )
             for one in admission.accepted
         ]
         return job_id
@@ -329,13 +335,6 @@ class DocumentIngestor:
             return "off"
         return "llm"
 
-    def _reader_for(self, file_name: str | None) -> Reader:
-        suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]
-        reader = self._readers.get(suffix)
-        if reader is None:
-            raise UnsupportedFileType(file_name=(file_name or "")[:200])
-        return reader
-
     @staticmethod
     def _document(read: ReadUpload, identity: str, stored: StoredDocument | None) -> NewDocument:
         upload = read.upload
@@ -348,8 +347,8 @@ class DocumentIngestor:
             file_name=upload.file_name,
             title=read.source.title,
             source=upload.source,
-            tags=tuple(upload.tags),
-            extra_meta=upload.extra_meta,
+            tags=read.source.tags,
+            extra_meta=read.source.meta,
             checksum=read.checksum,
             text=read.source.text,
         )
@@ -370,6 +369,20 @@ class DocumentIngestor:
     @staticmethod
     def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None) -> Accepted:
         return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)
+
+
+def as_described(upload: Upload, source: SourceText) -> SourceText:
+    """What a document says about itself, where the request says nothing else; without a title it has that of its
+    file."""
+    title = upload.extra_meta.get("title")
+    own = title if isinstance(title, str) and title.strip() else source.title
+    aliases = {"aliases": list(source.aliases)} if source.aliases else {}
+    return replace(
+        source,
+        title=own or file_title(upload.file_name) or file_title(upload.source),
+        tags=tuple(upload.tags) or source.tags,
+        meta={**source.meta, **aliases, **upload.extra_meta},
+    )
 
 
 def notes_of(*notes: str) -> tuple[str, ...]:

@@ -263,7 +263,7 @@ async def generated(model: ChatModel, question: Question, hits: Sequence[Hit]) -
 
 def prompt_of(question: Question, hits: Sequence[Hit], mark: str) -> ChatRequest:
     sources = [
-        marked("source", mark, number, hit.text, clean(" > ".join(hit.heading_path) or hit.title or ""))
+        marked("source", mark, number, hit.model_text, clean(" > ".join(hit.heading_path) or hit.title or ""))
         for number, hit in enumerate(hits, 1)
     ]
     return ChatRequest(

@@ -14,8 +14,8 @@ from itertools import chain
 
 from services.retrieval.hits import Hit
 from services.retrieval.packing import part_of
-from services.text.postings import index_terms
 from services.text.sentences import sentences
+from services.text.words import words
 
 # A sentence of fewer words is charged for so many: gain a word loves shreds.
 LEAST_WORDS = 12
@@ -35,7 +35,7 @@ class Unit:
 def digest(hits: Sequence[Hit], top_k: int, max_tokens: int) -> list[Hit]:
     """From passages and summaries `hits`, in the order in which they were taken; a score is the gain a word at that
     moment."""
-    worth = Counter(chain.from_iterable(set(index_terms(hit.text)) for hit in hits))
+    worth = Counter(chain.from_iterable(set(words(hit.text)) for hit in hits))
     units = list(units_of(hits))
     said: Counter[str] = Counter()
 
@@ -79,5 +79,5 @@ def units_of(hits: Sequence[Hit]) -> Iterator[Unit]:
 
 
 def unit_of(hit: Hit) -> Unit:
-    words = max(LEAST_WORDS, hit.token_cnt * WORDS_PER_TOKEN)
-    return Unit(hit, frozenset(index_terms(hit.text)), words)
+    length = max(LEAST_WORDS, hit.token_cnt * WORDS_PER_TOKEN)
+    return Unit(hit, frozenset(words(hit.text)), length)

@@ -146,6 +146,7 @@ def joined(one: Hit, other: Hit) -> Hit:
         one,
         text=text,
         token_cnt=first.token_cnt + last.token_cnt,
+        table_header=first.table_header,
         start=first.start,
         end=last.end,
         chunk_ids=chunk_ids,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.retrieval.whole_questions import WHOLE
-from services.text.postings import index_terms
 from services.text.words import words
 
 Mode = Literal["auto", "collapsed", "tree_traversal", "leaves", "digest"]
@@ -34,7 +33,7 @@ def route(mode: Mode, query: str, *, levels: Collection[int] = (), own_words: bo
         return Route(mode, "as asked for")
     if any(level > 0 for level in levels):
         return Route("collapsed", "the filter asks for levels above the passages")
-    terms = index_terms(query)
+    terms = words(query)
     if all(map(generic, terms)) and len(words(query, stop_words=True)) >= LEAST_WORDS:
         return Route("digest", "the question names nothing in particular: a digest of the whole")
     if own_words:

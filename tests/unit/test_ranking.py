@@ -13,7 +13,8 @@ from services.retrieval.fusion import Candidate, Moments, Population, fused, ran
 from services.retrieval.hits import Hit
 from services.retrieval.packing import best, packed
 from services.retrieval.route import route
-from services.text.postings import index_terms, indexed_text, posting_lists
+from services.text.index_terms import index_terms
+from services.text.postings import indexed_text, posting_lists
 from utils.tokens import estimate_tokens
 
 GENERATION = uuid.UUID(int=1)
