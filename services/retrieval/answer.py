@@ -23,7 +23,7 @@ from services.errors import ContextTooLong, ProviderBadAnswer, ProviderError
 from services.models.chat import ChatAnswer, ChatModel, ChatRequest
 from services.models.registry import AUTO, Models
 from services.retrieval.citations import Claim, ClaimReader, overlap, support_in
-from services.retrieval.extractive_answer import quotes
+from services.retrieval.extractive_answer import Quote, overview_quotes, quotes
 from services.retrieval.hits import Hit
 from services.retrieval.query import Query
 from services.retrieval.retrieve import Retrieved, Retriever
@@ -158,7 +158,10 @@ class Answerer:
         yield Evidence(retrieved, resolved.name, resolved.note)
         text, finish, statements = "", "stop", list[Statement]()
         hits: Sequence[Hit] = retrieved.hits
-        written = quoted(query.text, hits) if model is None or not hits else generated(model, question, hits)
+        if model is None or not hits:
+            written = quoted(extractive(query.text, retrieved))
+        else:
+            written = generated(model, question, hits)
         async with aclosing(written):
             async for part in written:
                 if isinstance(part, Shown):
@@ -218,10 +221,17 @@ def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> 
     return Span(doc_id, chunk_id, offset + start, offset + end, text[start:end])
 
 
-async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
+def extractive(question: str, retrieved: Retrieved) -> list[Quote]:
+    hits = retrieved.hits
+    if retrieved.mode == "digest":
+        return overview_quotes(hits)
+    return quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits])
+
+
+async def quoted(quotes: Sequence[Quote]) -> AsyncGenerator[Part, None]:
     """An answer without a model. Its claims are not read from its text: a quotation may hold brackets of its own."""
     position = 0
-    for quote in quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits]):
+    for quote in quotes:
         before = " " if position else ""
         text = f"{quote.text} [{quote.source + 1}]"
         yield Delta(before + text)

@@ -34,6 +34,12 @@ from services.text.sentences import ReadSentence, read_sentences
 from services.text.words import words
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
+# Sentences that say what the text will do and not what it is about.
+_ANNOUNCING = (
+    "let’s ", "let's ", "take a look", "as follows", "shown in ", "we’ll look", "we'll look", "click here",
+    "schauen wir", "regardons", "veamos", "рассмотрим", "hãy xem", "让我们", "我们来看", "見てみましょう",
+)  # fmt: skip
+
 NAME = "builtin/extractive"
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,6 +61,13 @@ _CODE_SPAN = re.compile(r"`[^`]*`")
 _SYMBOL = re.compile(r"[{}\[\]();=<>\\|$#@*_+~^&]|//")
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_LEADS_IN = frozenset(":：︰")
+_CAPTION = re.compile(
+    r"(?:figure|fig\.|table|listing|abbildung|tabelle|tableau|figura|tabla|tabela|рис(?:унок|\.)|таблица|hình|bảng|图|圖|表)"
+    r"\s*[\dA-Z][\d.–-]*\b",
+    re.IGNORECASE,
+)
+_DEBRIS = re.compile(r"[^\w]*(?:[\w-]+=[\"'“][^\"'”]*[\"'”]|/?>|<|https?://\S+\s*$)")
 _HAN_KANA = re.compile("[\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff5e]")
 
 
@@ -142,6 +155,18 @@ def _candidates(
         if sum(candidate.tokens for candidate in candidates) < budget / 2:
             candidates = sorted(candidates + more, key=lambda candidate: (candidate.source, candidate.start))
     return candidates
+
+
+def stands_alone(sentence: ReadSentence) -> bool:
+    """Whether a reader who sees nothing else can do something with it: no line of code or a table, no caption, nothing
+    that a colon leads in or that points at what is beside it, no mere link or tag."""
+    shown = sentence.shown
+    if sentence.kind not in ("prose", "item") or not any(map(str.isalpha, shown)) or _looks_like_code(shown):
+        return False
+    if shown.rstrip("*_ ")[-1:] in _LEADS_IN or _CAPTION.match(shown) or _DEBRIS.match(shown):
+        return False
+    lower = shown.lower()
+    return not any(part in lower for part in _ANNOUNCING)
 
 
 def _rank(sentence: ReadSentence, tokens: int) -> int | None:
