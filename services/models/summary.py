@@ -7,19 +7,22 @@ from typing import Protocol
 
 from services.cost.usage import Usage
 from services.domain import JsonObject
+from services.text.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryRequest:
     """A group to be summarised: its texts in reading order, and for each the titles of what it belongs to.
 
-    The texts together are cut to `token_budget`, the summary has at most `max_tokens`.
+    The texts together are cut to `token_budget`, the summary has at most `max_tokens`. `subject` is what a group of
+    summaries, or a root, tells of: who has no words of his own makes the summary of that.
     """
 
     texts: tuple[str, ...]
     heading_paths: tuple[tuple[str, ...], ...]
     token_budget: int
     max_tokens: int
+    subject: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
