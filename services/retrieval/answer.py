@@ -189,7 +189,7 @@ class Answerer:
         citations = []
         for number in claim.numbers:
             hit = hits[number - 1] if 1 <= number <= len(hits) else None
-            spans = await self._spans(tenant, dataset_id, claim.text, hit) if hit is not None else ()
+            spans = await self._spans(tenant, dataset_id, claim, hit) if hit is not None else ()
             citations.append(Citation(number, hit, spans))
         cited = [citation.hit.text for citation in citations if citation.hit is not None]
         unresolved = len(cited) < len(citations)
@@ -202,17 +202,20 @@ class Answerer:
             unsupported=unsupported(claim.text, cited) if cited else (),
         )
 
-    async def _spans(self, tenant: TenantId, dataset_id: str, claim: str, hit: Hit) -> tuple[Span, ...]:
+    async def _spans(self, tenant: TenantId, dataset_id: str, claim: Claim, hit: Hit) -> tuple[Span, ...]:
         """Where in the documents the claim stands: of a passage the sentences that say it, of a summary those of the
         passages under it that say most of it."""
         if hit.kind == "leaf" and hit.doc_id is not None and hit.start is not None:
-            return (span_in(claim, hit.doc_id, hit.node_id, hit.start, hit.text),)
+            if claim.place is not None:
+                start, end = claim.place
+                return (Span(hit.doc_id, hit.node_id, hit.start + start, hit.start + end, hit.text[start:end]),)
+            return (span_in(claim.text, hit.doc_id, hit.node_id, hit.start, hit.text),)
         async with self._open(tenant) as work:
             chunks = await work.served_chunks(dataset_id, hit.chunk_ids[:MOST_PASSAGES])
-        shares = {chunk.chunk_id: overlap(claim, chunk.text) for chunk in chunks}
+        shares = {chunk.chunk_id: overlap(claim.text, chunk.text) for chunk in chunks}
         chunks.sort(key=lambda chunk: (-shares[chunk.chunk_id], chunk.doc_id, chunk.idx))
         best = [chunk for chunk in chunks[:MOST_SPANS] if shares[chunk.chunk_id] >= 0.5 * shares[chunks[0].chunk_id]]
-        return tuple(span_in(claim, one.doc_id, one.chunk_id, one.start, one.text) for one in best)
+        return tuple(span_in(claim.text, one.doc_id, one.chunk_id, one.start, one.text) for one in best)
 
 
 def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> Span:
@@ -225,7 +228,7 @@ def extractive(question: str, retrieved: Retrieved) -> list[Quote]:
     hits = retrieved.hits
     if retrieved.mode == "digest":
         return overview_quotes(hits)
-    return quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits])
+    return quotes(question, hits, retrieved.rarity)
 
 
 async def quoted(quotes: Sequence[Quote]) -> AsyncGenerator[Part, None]:
@@ -236,7 +239,7 @@ async def quoted(quotes: Sequence[Quote]) -> AsyncGenerator[Part, None]:
         text = f"{quote.text} [{quote.source + 1}]"
         yield Delta(before + text)
         position += len(before)
-        yield Claim(position, position + len(text), quote.text, (quote.source + 1,))
+        yield Claim(position, position + len(text), quote.text, (quote.source + 1,), quote.place)
         position += len(text)
 
 

@@ -7,8 +7,8 @@ each part buys.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from services.arrays import FloatArray
 from services.cost.budget import CallContext
@@ -30,6 +30,7 @@ from services.retrieval.traverse import traverse
 from services.retrieval.whole import Whole, digest_of, read_whole
 from services.storage import OpenStorage
 from services.text.extractive import NAME as EXTRACTIVE
+from services.text.postings import index_terms
 from services.tree.nodes import tree_name
 
 # Ranked nodes whose texts are read for packing, quotas and reranking.
@@ -39,7 +40,7 @@ UNBOUNDED = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """`notes` tell of what could not be done as asked."""
+    """`notes` tell of what could not be done as asked; `rarity` is the BM25 weight of the question's terms."""
 
     hits: Sequence[Hit]
     tree_id: str | None
@@ -47,6 +48,7 @@ class Retrieved:
     usage: Usage
     reason: str = ""
     notes: tuple[str, ...] = ()
+    rarity: Mapping[str, float] = field(default_factory=dict)
 
 
 class Retriever:
@@ -79,6 +81,7 @@ class Retriever:
             else:
                 scored = await scored_nodes(work, dataset, wanted, vector, way.mode)
                 found = await read_hits(work, dataset, wanted, scored)
+            rarity = await work.rarity(dataset, sorted(set(index_terms(wanted.text))))
         notes: tuple[str, ...] = ()
         if reranker is not None and not isinstance(found, Whole):
             found, spent, notes = await reranked(reranker, query.text, found)
@@ -86,7 +89,7 @@ class Retriever:
         # Packing and digests compare thousands of words: not on the loop that serves everybody else.
         hits = await asyncio.to_thread(returned, found, query, own_words=own_words)
         tree_id = tree_name(dataset.live_tree_id) if dataset.live_tree_id else None
-        return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes)
+        return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes, rarity)
 
     async def _dataset(self, tenant: TenantId, query: Query) -> Dataset:
         async with self._open(tenant) as work:

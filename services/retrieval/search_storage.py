@@ -56,6 +56,10 @@ class SearchStorage(UnitOfWork, Protocol):
         """The same of the live tree's summaries, which have no neighbours."""
         ...
 
+    async def rarity(self, dataset: Dataset, terms: Sequence[str]) -> Mapping[str, float]:
+        """The BM25 weight (idf) of those terms that passages of the dataset have."""
+        ...
+
     async def children(
         self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID] | None, limit: int, filters: Filters
     ) -> list[Branch]:

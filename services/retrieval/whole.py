@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from uuid import UUID
 
 from services.domain import Dataset
@@ -14,8 +15,8 @@ from services.retrieval.hits import Hit, Scored
 from services.retrieval.packing import part_of
 from services.retrieval.scope import Scope
 from services.retrieval.search_storage import SearchStorage
-from services.text.extractive import summarise
 from services.text.postings import index_terms
+from services.text.subjects import leading
 
 # Nodes that the sentences of a digest are taken from, and its length where no budget is given.
 OUTLINE = 512
@@ -25,8 +26,9 @@ MOST_ABOVE = 3
 LEAST_COVERED = 0.6
 # Of the budget, the share that summaries may take.
 SUMMARY_SHARE = 0.5
-# Tokens of the sentences that stand for a whole without a summary.
+# Tokens of the sentences on the whole where it has no summary, and how many sections are told of then.
 OVERVIEW_TOKENS = 120
+MOST_OPENINGS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,27 @@ def digest_of(whole: Whole, top_k: int, max_tokens: int | None, *, deep: bool) -
 
 
 def overview(nodes: Sequence[Hit]) -> list[Hit]:
-    """The sentences that would be the summary of these nodes."""
-    texts, paths = [hit.text for hit in nodes], [hit.heading_path for hit in nodes]
-    return list(parts(nodes, summarise(texts, token_budget=OVERVIEW_TOKENS, heading_paths=paths).picks))
+    """For want of a summary: what the passage that opens the whole says it is about, then the same of each section."""
+    found: list[Hit] = []
+    shared = common_path([hit.heading_path for hit in nodes])
+    begun: set[tuple[str | None, tuple[str, ...]]] = set()
+    for hit in nodes:
+        section = (hit.doc_id, hit.heading_path[: len(shared) + 1])
+        if section not in begun and hit.start is not None and len(found) < MOST_OPENINGS:
+            begun.add(section)
+            title = section[1][-1] if section[1] else ""
+            sentences = leading(hit.text, title, OVERVIEW_TOKENS)
+            found += [
+                part_of(hit, hit.start + sentence.start, hit.start + sentence.end)
+                for sentence in (sentences if not found else sentences[:1])
+            ]
+    return found
 
 
-def parts(nodes: Sequence[Hit], picks: Sequence[tuple[int, int, int]]) -> Iterator[Hit]:
-    for source, start, end in picks:
-        hit = nodes[source]
-        if hit.start is not None:
-            yield part_of(hit, hit.start + start, hit.start + end)
+def common_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The titles that all of the paths begin with."""
+    shared = paths[0] if paths else ()
+    for path in paths:
+        same = (one == other for one, other in zip(shared, path, strict=False))
+        shared = shared[: sum(1 for _ in takewhile(bool, same))]
+    return shared

@@ -27,7 +27,7 @@ _LONGEST_NAME = 80
 _BETWEEN = " · "
 _NAMES_SHARE = 0.6  # of the budget beside the lead
 _LATER = 0.15  # what each sentence before it costs one that is to say what a text is about
-_INTRODUCES = 2.0  # what the first document counts more than others, and one that is called an introduction
+_INTRODUCES = 3.0  # what the first document counts more than others, and one that is called an introduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ def _titles(subject: Subject) -> Iterator[str]:
 def _lead(subject: Subject, token_budget: int) -> list[str]:
     """From the opening of the whole; where it has none of its own, from the section's that says most of what the
     openings of the others speak of too."""
-    if subject.is_one and (chosen := _leading(subject.opening, subject.title, token_budget)):
-        return chosen
+    if subject.is_one and (chosen := leading(subject.opening, subject.title, token_budget)):
+        return [sentence.shown for sentence in chosen]
     frequency = Counter(chain.from_iterable(set(words(section.opening)) for section in subject.sections))
     telling = [place for place, section in enumerate(subject.sections) if _standing(section.opening)]
 
@@ -129,19 +129,19 @@ def _lead(subject: Subject, token_budget: int) -> list[str]:
     if best is None:
         return []
     section = subject.sections[best]
-    return _leading(section.opening, section.title, token_budget)
+    return [sentence.shown for sentence in leading(section.opening, section.title, token_budget)]
 
 
-def _leading(opening: str, title: str, token_budget: int) -> list[str]:
+def leading(opening: str, title: str, token_budget: int) -> list[ReadSentence]:
     """Sentences that stand together, beginning with the one that says best what the opening is about."""
     sentences = _standing(opening)[:_LOOKED_AT]
     first = _first(sentences, title)
-    chosen: list[str] = []
+    chosen: list[ReadSentence] = []
     for sentence in sentences[sentences.index(first) :][:_MOST_LEAD] if first is not None else ():
         token_budget -= estimate_tokens(sentence.shown) + 1
         if token_budget < 0:
             break
-        chosen.append(sentence.shown)
+        chosen.append(sentence)
     return chosen
 
 
