@@ -18,7 +18,7 @@ from services.text.words import words
 _MOST_QUOTES = 3
 _MOST_OF_A_WHOLE = 8
 # Below this share of the question's weight nothing is quoted: what was found shares words with it by chance.
-_LEAST_SHARE = 0.5
+_LEAST_SHARE, _LEAST_SHARE_OF_PAIRS = 0.5, 0.35
 # What stands above a sentence, and beside it in its passage, counts less than what it says itself.
 _TITLE_WEIGHT, _PASSAGE_WEIGHT = 0.7, 0.3
 _LEAST_OF_BEST = 0.7
@@ -57,7 +57,8 @@ def quotes(question: str, hits: Sequence[Hit], rarity: Mapping[str, float]) -> l
             if score > scored.get(unit.text, (0.0,))[0]:
                 scored[unit.text] = (score, share, Quote(source, unit.text, (unit.start, unit.end)))
     best = sorted(scored.values(), key=lambda one: -one[0])
-    best = [one for one in best if one[1] >= _LEAST_SHARE]
+    least = _LEAST_SHARE_OF_PAIRS if 2 * sum(map(is_spaceless, asked)) > len(asked) else _LEAST_SHARE
+    best = [one for one in best if one[1] >= least]
     if not best:
         return []
     return without_repeats([one[2] for one in best if one[0] >= _LEAST_OF_BEST * best[0][0]])[:_MOST_QUOTES]

@@ -34,7 +34,7 @@ class Quotable:
 
 
 def quotables(passage: str) -> Iterator[Quotable]:
-    sentences = [one for one in read_sentences(passage) if one.kind != "other" and not _DIRECTIVE.match(one.shown)]
+    sentences = [one for one in read_sentences(passage) if one.kind != "other"]
     head: Sequence[str] = ()
     for place, sentence in enumerate(sentences):
         before = sentences[place - 1] if place else None
@@ -43,7 +43,7 @@ def quotables(passage: str) -> Iterator[Quotable]:
                 head = _cells(sentence.shown)
             elif not _RULER.match(sentence.shown):
                 yield _row(sentence, head)
-        elif sentence.kind == "code":
+        elif sentence.kind == "code" and not _DIRECTIVE.match(sentence.shown):
             yield Quotable(sentence.start, sentence.end, f"`{sentence.shown.strip()}`", sentence.shown, bare=True)
         elif sentence.kind == "heading":
             if under := _under(sentences, place):
@@ -66,9 +66,7 @@ def _brought(sentences: Sequence[ReadSentence], place: int) -> Sequence[ReadSent
     if not rest or ending not in _LEADS_IN | _ASKS:
         return ()
     if ending in _LEADS_IN:
-        kind = rest[0].kind
-        most = _MOST_BROUGHT if kind in ("item", "code", "table") else 1
-        return _while(rest, kind, most) if kind != "heading" else ()
+        return _while(rest, rest[0].kind, _MOST_BROUGHT) if rest[0].kind in ("item", "code", "table") else ()
     answer = _while(rest, "prose", _MOST_ANSWERING)
     return [
         one for at, one in enumerate(answer) if not any(s.shown.rstrip("*_ ")[-1:] in _ASKS for s in answer[: at + 1])
@@ -86,7 +84,7 @@ def _under(sentences: Sequence[ReadSentence], place: int) -> Sequence[ReadSenten
 def _while(sentences: Sequence[ReadSentence], kind: str, most: int) -> list[ReadSentence]:
     found: list[ReadSentence] = []
     for sentence in sentences[:most]:
-        if sentence.kind != kind:
+        if sentence.kind != kind or _DIRECTIVE.match(sentence.shown):
             break
         found.append(sentence)
     return found
@@ -97,7 +95,8 @@ def _with(sentence: ReadSentence, brought: Sequence[ReadSentence]) -> Quotable:
     matched = " ".join([sentence.shown, *(one.shown for one in brought)])
     if sentence.kind == "heading" or sentence.shown.rstrip("*_ ")[-1:] in _ASKS:
         text = (" " if brought[0].kind == "prose" else "; ").join(one.shown for one in brought)
-        return Quotable(brought[0].start, brought[-1].end, text, matched)
+        asked = sentence.shown if sentence.kind == "heading" else matched
+        return Quotable(brought[0].start, brought[-1].end, text, asked)
     kind = brought[0].kind
     if kind == "code":
         text = sentence.shown + " " + " ".join(f"`{one.shown.strip()}`" for one in brought)

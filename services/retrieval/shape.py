@@ -34,18 +34,18 @@ _SHAPES: tuple[tuple[Shape, str], ...] = (
         r"|方法|어떻게",
     ),
     (
-        "yes or no",
-        r"^(?:is|are|was|were|do|does|did|can|could|may|must|should|will|has|have)\b|^(?:ist|sind|darf|kann|muss"
-        r"|gibt es|hat)\b"
-        r"|^(?:est-ce|peut-on|y a-t-il|faut-il|puis-je)|^(?:se puede|puedo|hay|es|e possivel|posso)\b|\bли\b|^можно"
-        r"|\b(?:khong|chua)\W*$|吗\W*$|嗎\W*$|(?:ですか|ますか|できますか)\W*$",
-    ),
-    (
         "definition",
         r"^(?:what|who) (?:is|are|was|were)\b|^what does .* mean\b|^(?:was|wer) (?:ist|sind|bedeutet)\b"
         r"|^qu.?est-ce qu|^que signifie|^(?:que|quien) (?:es|son|significa)\b|^o que (?:e|sao|significa)\b"
         r"|^что (?:такое|значит)"
         r"|\bla gi\W*$|是什么|是什麼|什么是|什麼是|とは|って何|무엇",
+    ),
+    (
+        "yes or no",
+        r"^(?:is|are|was|were|do|does|did|can|could|may|must|should|will|has|have)\b|^(?:ist|sind|darf|kann|muss"
+        r"|gibt es|hat)\b"
+        r"|^(?:est-ce|peut-on|y a-t-il|faut-il|puis-je)|^(?:se puede|puedo|hay|es|e possivel|posso)\b|\bли\b|^можно"
+        r"|\b(?:khong|chua)\W*$|吗\W*$|嗎\W*$|(?:ですか|ますか|できますか)\W*$",
     ),
 )
 _PATTERNS = tuple((shape, re.compile(pattern)) for shape, pattern in _SHAPES)
@@ -94,7 +94,8 @@ def _defines(asked: frozenset[str], shown: str) -> float:
         return FITS * FITS
     opening = words(shown, stop_words=True)[: 3 * _SUBJECT]
     first = next((at for at, word in enumerate(opening) if word in asked), _SUBJECT)
-    if first > 1 or (first == 1 and len(opening[0]) > _ARTICLE):
+    owner = 2 if opening[1:2] == ["s"] else 0  # “Rust’s closures are …”
+    if first > max(1, owner) or (first == 1 and len(opening[0]) > _ARTICLE):
         return 1.0
     rest = opening[first + 1 :][: len(asked)]
     at = next((at for at, word in enumerate(rest, first + 1) if word in DEFINING), None)
