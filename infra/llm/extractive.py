@@ -28,7 +28,8 @@ class ExtractiveSummarizer:
 def summary_of(request: SummaryRequest) -> tuple[tuple[str, ...], str]:
     """Runs in the process pool."""
     subject, budget = request.subject, request.max_tokens
-    text = told(subject, budget) if subject is not None else ""
+    # A whole without sections is told by its strongest sentences.
+    text = told(subject, budget) if subject is not None and subject.sections else ""
     found = summarise(request.texts, token_budget=budget, heading_paths=request.heading_paths)
     own = titles(subject) if subject is not None else ()
     return tuple(dict.fromkeys((*own, *found.titles)))[:MOST_TITLES], text or found.text

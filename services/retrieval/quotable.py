@@ -22,7 +22,7 @@ _RULER = re.compile(r"[|\s:–-]+$")
 @dataclass(frozen=True, slots=True)
 class Quotable:
     """`text` as it is shown, from characters `start` to `end` of its passage. `matched` is what a question is compared
-    with, `beside` what stands above it in its table or block. `bare`: to be quoted only where nothing else fits."""
+    with, `beside` the heading above it and the head of its table. `bare`: to be quoted only where nothing else fits."""
 
     start: int
     end: int
@@ -36,27 +36,31 @@ class Quotable:
 def quotables(passage: str) -> Iterator[Quotable]:
     sentences = [one for one in read_sentences(passage) if one.kind != "other"]
     head: Sequence[str] = ()
+    heading = ""
     for place, sentence in enumerate(sentences):
         before = sentences[place - 1] if place else None
         if sentence.kind == "table":
             if before is None or before.kind != "table":
                 head = _cells(sentence.shown)
             elif not _RULER.match(sentence.shown):
-                yield _row(sentence, head)
+                yield _row(sentence, head, heading)
         elif sentence.kind == "code" and not _DIRECTIVE.match(sentence.shown):
-            yield Quotable(sentence.start, sentence.end, f"`{sentence.shown.strip()}`", sentence.shown, bare=True)
+            yield Quotable(
+                sentence.start, sentence.end, f"`{sentence.shown.strip()}`", sentence.shown, heading, bare=True
+            )
         elif sentence.kind == "heading":
+            heading = sentence.shown
             if under := _under(sentences, place):
-                yield _with(sentence, under)
+                yield _with(sentence, under, heading)
         elif sentence.kind in ("prose", "item"):
             brought = _brought(sentences, place)
-            yield _with(sentence, brought) if brought else _alone(sentence)
+            yield _with(sentence, brought, heading) if brought else _alone(sentence, heading)
 
 
-def _alone(sentence: ReadSentence) -> Quotable:
+def _alone(sentence: ReadSentence, heading: str) -> Quotable:
     shown = sentence.shown
     bare = not stands_alone(sentence) or shown.rstrip("*_ ")[-1:] in _ASKS
-    return Quotable(sentence.start, sentence.end, shown, shown, bare=bare)
+    return Quotable(sentence.start, sentence.end, shown, shown, heading, bare=bare)
 
 
 def _brought(sentences: Sequence[ReadSentence], place: int) -> Sequence[ReadSentence]:
@@ -90,13 +94,13 @@ def _while(sentences: Sequence[ReadSentence], kind: str, most: int) -> list[Read
     return found
 
 
-def _with(sentence: ReadSentence, brought: Sequence[ReadSentence]) -> Quotable:
+def _with(sentence: ReadSentence, brought: Sequence[ReadSentence], heading: str) -> Quotable:
     """A sentence and what it brings as one; the answer of a question or heading alone: it was asked already."""
     matched = " ".join([sentence.shown, *(one.shown for one in brought)])
     if sentence.kind == "heading" or sentence.shown.rstrip("*_ ")[-1:] in _ASKS:
         text = (" " if brought[0].kind == "prose" else "; ").join(one.shown for one in brought)
         asked = sentence.shown if sentence.kind == "heading" else matched
-        return Quotable(brought[0].start, brought[-1].end, text, asked)
+        return Quotable(brought[0].start, brought[-1].end, text, asked, heading)
     kind = brought[0].kind
     if kind == "code":
         text = sentence.shown + " " + " ".join(f"`{one.shown.strip()}`" for one in brought)
@@ -105,10 +109,10 @@ def _with(sentence: ReadSentence, brought: Sequence[ReadSentence]) -> Quotable:
         text = sentence.shown + " " + "; ".join(", ".join(filter(None, cells)) for cells in rows)
     else:
         text = sentence.shown + " " + "; ".join(one.shown.rstrip(".;,") for one in brought)
-    return Quotable(sentence.start, brought[-1].end, text, matched, brings=True)
+    return Quotable(sentence.start, brought[-1].end, text, matched, heading, brings=True)
 
 
-def _row(sentence: ReadSentence, head: Sequence[str]) -> Quotable:
+def _row(sentence: ReadSentence, head: Sequence[str], heading: str) -> Quotable:
     """A row as it would be read out: each cell after the name of its column."""
     cells = _cells(sentence.shown)
     named = [
@@ -116,7 +120,7 @@ def _row(sentence: ReadSentence, head: Sequence[str]) -> Quotable:
         for place, (name, cell) in enumerate(zip([*head, *[""] * len(cells)], cells, strict=False))
         if cell
     ]
-    return Quotable(sentence.start, sentence.end, ", ".join(named), sentence.shown, beside=" ".join(head))
+    return Quotable(sentence.start, sentence.end, ", ".join(named), sentence.shown, beside=" ".join([heading, *head]))
 
 
 def _cells(row: str) -> list[str]:

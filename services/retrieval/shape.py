@@ -83,7 +83,7 @@ def fitness(shape: Shape, asked: frozenset[str], shown: str, *, brings: bool) ->
     if shape == "yes or no":
         return FITS if _VERDICT.search(fold(shown)) else 1.0
     if shape == "definition":
-        return FITS if brings else _defines(asked, shown)
+        return _defines(asked, shown)
     return 1.0
 
 
@@ -97,8 +97,8 @@ def _defines(asked: frozenset[str], shown: str) -> float:
     owner = 2 if opening[1:2] == ["s"] else 0  # “Rust’s closures are …”
     if first > max(1, owner) or (first == 1 and len(opening[0]) > _ARTICLE):
         return 1.0
-    rest = opening[first + 1 :][: len(asked)]
-    at = next((at for at, word in enumerate(rest, first + 1) if word in DEFINING), None)
+    after = opening[first + 1 :][: len(asked)]
+    at = next((at for at, word in enumerate(after, first + 1) if word in DEFINING), None)
     if at is None:
         return FITS if any(part in shown[:40] for part in DEFINING_PARTS) else 1.0
     return FITS * FITS * (_KIND if opening[at + 1 : at + 2] and opening[at + 1] in _KINDS else 1.0)
