@@ -14,7 +14,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from services.retrieval.hits import Hit
-from services.retrieval.packing import part_of
+from services.retrieval.window import part_of
 from services.text.extractive import stands_alone
 from services.text.postings import index_terms
 from services.text.sentences import read_sentences

@@ -87,7 +87,7 @@ class Retriever:
             found, spent, notes = await reranked(reranker, query.text, found)
             usage += spent
         # Packing and digests compare thousands of words: not on the loop that serves everybody else.
-        hits = await asyncio.to_thread(returned, found, query, own_words=own_words)
+        hits = await asyncio.to_thread(returned, found, query, rarity, own_words=own_words)
         tree_id = tree_name(dataset.live_tree_id) if dataset.live_tree_id else None
         return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes, rarity)
 
@@ -145,7 +145,7 @@ def nodes_to_read(query: Query) -> int:
     return max(READ, query.top_k)
 
 
-def returned(found: Whole | Sequence[Hit], query: Query, *, own_words: bool) -> list[Hit]:
+def returned(found: Whole | Sequence[Hit], query: Query, rarity: Mapping[str, float], *, own_words: bool) -> list[Hit]:
     """Of a whole its summaries and a digest, of ranked hits as many as the budget holds, or the best `top_k`."""
     if isinstance(found, Whole):
         hits = digest_of(found, query.top_k, query.max_tokens, deep=own_words or query.max_tokens is None)
@@ -153,4 +153,4 @@ def returned(found: Whole | Sequence[Hit], query: Query, *, own_words: bool) -> 
     if query.max_tokens is None:
         hits = best(found, query.top_k, query.quotas)
         return packed(hits, query.top_k, UNBOUNDED, order="source") if query.order == "source" else hits
-    return packed(found, query.top_k, query.max_tokens, query.quotas, query.order)
+    return packed(found, query.top_k, query.max_tokens, query.quotas, query.order, rarity)

@@ -12,9 +12,9 @@ from services.domain import Dataset
 from services.retrieval.digest import digest
 from services.retrieval.expand import expanded
 from services.retrieval.hits import Hit, Scored
-from services.retrieval.packing import part_of
 from services.retrieval.scope import Scope
 from services.retrieval.search_storage import SearchStorage
+from services.retrieval.window import part_of
 from services.text.postings import index_terms
 from services.text.subjects import leading
 
