@@ -124,7 +124,10 @@ async def test_the_same_documents_give_the_same_tree_anywhere(api: ApiClient) ->
         for job in jobs:
             await api.finished(job["job_id"])
         tree = await api.data(f"/v1/datasets/{dataset}/tree", limit=500)
-        outlines.append([(node["level"], node["kind"], node["title"], node["text"]) for node in tree["items"]])
+        root, *others = tree["items"]
+        assert root["title"] == dataset
+        outlines.append([(node["level"], node["kind"], node["title"], node["text"]) for node in others])
+        outlines[-1].append((root["level"], root["kind"], "", root["text"]))
     assert outlines[0] == outlines[1]
 
 
