@@ -40,7 +40,7 @@ from infra.providers.http import http_client
 from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
 from infra.webhooks import GuardedAddresses, SignedSender
-from interfaces_adaptor.gateways.readers import READERS
+from interfaces_adaptor.gateways.readers import readers_for
 from interfaces_adaptor.http.dependencies import Services
 from interfaces_adaptor.jobs.queue import PeriodicTask, QueuedTask
 from interfaces_adaptor.repositories import Storage
@@ -110,8 +110,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         # A thread, so that 64 long texts for the built-in embedder do not hold up the other requests.
         models = open_models(settings, engine, http, asyncio.to_thread)
         retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
+        readers = readers_for(settings.http.file_suffixes)
         ingestor = DocumentIngestor(
-            storage, READERS, models, secrets, settings.default_vector_index, settings.tree_params
+            storage, readers, models, secrets, settings.default_vector_index, settings.tree_params
         )
         services = Services(
             ingestor=ingestor,
@@ -122,7 +123,7 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
             documents=DocumentEditor(storage),
             datasets=DatasetEditor(storage, models, settings.tree_params, settings.default_vector_index),
-            estimator=CostEstimator(storage, READERS[".md"], models, settings.tree_params),
+            estimator=CostEstimator(storage, readers, models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
             webhooks=Webhooks(storage, secrets, GuardedAddresses(allow_private=settings.webhooks.allow_private)),
             models=models,

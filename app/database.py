@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_REVISION = "0001"
-
 EMBEDDED = "postgres"
 
 
@@ -106,17 +104,18 @@ def shared_database(settings: Settings) -> str:
 
 
 async def bring_up_to_date(url: str) -> None:
-    """The schema, and what its revisions leave to the program: the first one knew no postings.
+    """The schema, and what its revisions leave to the program: postings, and what filters compare.
 
     Raises UnsuitableDatabase.
     """
-    if await migrate(url, Migrations(migrations_folder())) != FIRST_REVISION:
+    migrations = Migrations(migrations_folder())
+    if await migrate(url, migrations) in (None, migrations.head):
         return
     from infra.db.engine import create_engine
-    from interfaces_adaptor.repositories.postings import index_missing_postings
+    from interfaces_adaptor.repositories.catching_up import catch_up
 
     engine = create_engine(url)
     try:
-        await index_missing_postings(engine)
+        await catch_up(engine)
     finally:
         await engine.dispose()

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from app.errors import SettingsError
+from constants.markdown import SUFFIXES
 from infra.model_registry import load_models
 from infra.providers.access import BaseUrlRefused, checked_base_url
 from services.domain import ChunkingParams, Refine
@@ -59,6 +60,15 @@ class HttpSettings(SettingsGroup):
     # How long an upload of many documents may stay open.
     upload_hours: float = Field(24.0, gt=0, le=24 * 365)
     allowed_hosts: tuple[str, ...] = ()
+    # Files that are read as Markdown, by the end of their names; others are refused.
+    file_suffixes: tuple[str, ...] = SUFFIXES
+
+    @field_validator("file_suffixes")
+    @classmethod
+    def _suffixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(re.fullmatch(r"\.[^\s./\\]+", suffix) is None for suffix in value):
+            raise ValueError('has to be a JSON list of suffixes with their dot, such as \'[".md", ".mdx"]\'')
+        return tuple(suffix.lower() for suffix in value)
 
 
 class DatabaseSettings(SettingsGroup, env_prefix="RAPTOR_DB_"):

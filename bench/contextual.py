@@ -17,7 +17,7 @@ from infra.embeddings.batching import window_units
 from services.chunking import CHUNKERS
 from services.domain import ChunkingParams, EmbeddingSpace
 from services.ingest.requests import to_embed
-from services.text.postings import indexed_text
+from services.text.passage_text import indexed_passage
 from utils.batching import batches
 from utils.tokens import estimate_tokens
 
@@ -33,7 +33,7 @@ ADDED = "This was changed yesterday, after long thought."
 def passages(text: str) -> list[str]:
     chunking = ChunkingParams()
     spans = CHUNKERS[chunking.chunker](text, size=chunking.size, overlap=chunking.overlap)
-    return [indexed_text(span.heading_path, text[span.start : span.end]) for span in spans]
+    return [indexed_passage(span.heading_path, text[span.start : span.end], span.meta) for span in spans]
 
 
 def with_sentence(texts: Sequence[str], draw: random.Random) -> list[str]:

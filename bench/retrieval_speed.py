@@ -51,8 +51,9 @@ from services.retrieval.fusion import ranked
 from services.retrieval.hits import Filters, Scored
 from services.retrieval.rank import CANDIDATES, LEXICAL_DENSE_WEIGHT
 from services.storage import OpenStorage
+from services.text.index_terms import index_terms
 from services.text.lexical_vectors import lexical_vectors
-from services.text.postings import index_terms, indexed_text
+from services.text.passage_text import indexed_passage
 from utils.hashing import content_key
 
 DATASET = "speed"
@@ -220,7 +221,7 @@ async def put(open_storage: OpenStorage[Storage], source: Source, number: int, v
         )
         (stored,) = await work.texts_to_index([version])
         chunks, postings = cut(stored, None)
-        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
+        texts = [indexed_passage(chunk.heading_path, chunk.text, chunk.meta) for chunk in chunks]
         await work.add_chunks(DATASET, chunks)
         await work.add_postings(DATASET, version, postings)
         rows = [

@@ -41,7 +41,7 @@ class BrokenTreeSettings(InvalidRequest):
 
 
 class UnsupportedFileType(RaptorError):
-    """Only Markdown is accepted: the file's name must end in .md or .markdown."""
+    """Only Markdown is accepted: the file's name has to end in one of the suffixes in `details.accepted`."""
 
     code = "unsupported_file_type"
     status = 400

@@ -4,7 +4,7 @@ An event is noted, and its delivery put into the queue, in the transaction in wh
 a job or makes a tree live, none is missed, and none is told of what was rolled back.
 
 Revision: 0010
-Revises: 0006
+Revises: 0007
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0010"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

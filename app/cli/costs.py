@@ -66,7 +66,7 @@ def documents_in(paths: list[Path]) -> list[dict[str, str]]:
         if text.strip("\ufeff \t\r\n"):
             documents.append({"text": text, "source": name, "file_name": path.name})
     if not documents:
-        raise typer.BadParameter("There is no .md or .markdown file with text.", param_hint="PATHS")
+        raise typer.BadParameter("There is no Markdown file with text.", param_hint="PATHS")
     return documents
 
 

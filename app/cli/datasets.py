@@ -42,7 +42,7 @@ def ingest(
     """
     files = markdown_files(paths)
     if not files:
-        raise typer.BadParameter("There is no .md or .markdown file.", param_hint="PATHS")
+        raise typer.BadParameter("There is no Markdown file.", param_hint="PATHS")
     with service_client(url, api_key) as client:
         done = ingest_with_progress(
             client, console, dataset, files, build_tree=build_tree, tags=tag or [], refine=refine, max_cost=max_cost

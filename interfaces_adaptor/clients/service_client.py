@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import httpx2
 
+from constants.markdown import SUFFIXES
+
 TERMINAL = {"succeeded", "failed", "cancelled"}
 REREAD_S = 1.0
 AS_LINES = {"Accept": "application/x-ndjson"}
@@ -256,7 +258,7 @@ def markdown_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
             inside = sorted(
                 file
                 for file in path.rglob("*")
-                if file.suffix.lower() in (".md", ".markdown")
+                if file.suffix.lower() in SUFFIXES
                 and file.is_file()
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
             )

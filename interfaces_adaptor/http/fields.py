@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from typing import Any
 
 from services.documents import LARGEST_META_BYTES
-from services.errors import DatasetIdConflict, InvalidExtraMeta, InvalidRequest, MissingDatasetId, UnsupportedFileType
+from services.errors import DatasetIdConflict, InvalidExtraMeta, InvalidRequest, MissingDatasetId
 
 DOC_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
 # Control characters, halves of surrogate pairs (no UTF-8 has them), and what would break a path of the API.
@@ -52,12 +53,11 @@ def checked_doc_id(value: str | None) -> str | None:
 
 
 def checked_file_name(value: str | None) -> str:
-    """Raises UnsupportedFileType for what is no Markdown file by its name, InvalidRequest for what is no name."""
-    name = checked_text("file name", value or "", 255)
+    """In the composed form, since systems differ in how they decompose the letters of one name. Raises InvalidRequest
+    for what is no name."""
+    name = checked_text("file name", unicodedata.normalize("NFC", value or ""), 255)
     if "/" in name or "\\" in name:
         raise InvalidRequest("The file name must not contain / or \\; use `source` for a path.", field="file")
-    if not name.lower().endswith((".md", ".markdown")):
-        raise UnsupportedFileType(file_name=name)
     return name
 
 

@@ -12,6 +12,7 @@ from infra.uow.unit_of_work import UnitOfWork
 from interfaces_adaptor.repositories.documents import identity_hash
 from services.domain import JsonObject
 from services.errors import DocumentNotFound
+from services.filter_fields import filter_fields
 
 KNOWN_BY_SOURCE = "source:"
 
@@ -41,7 +42,15 @@ class DocumentChanges(UnitOfWork):
     async def change_document(self, dataset_id: str, doc_id: str, changes: Mapping[str, Any]) -> None:
         of = documents.c
         is_it = self.own(documents), of.dataset_id == dataset_id, of.doc_id == doc_id
-        await self.execute(update(documents).where(*is_it).values(**changes, updated_at=func.now()))
+        row = await self.first(
+            update(documents)
+            .where(*is_it)
+            .values(**changes, updated_at=func.now())
+            .returning(of.source, of.title, of.tags, of.extra_meta)
+        )
+        assert row is not None
+        fields = filter_fields(row["source"], row["title"], row["tags"], row["extra_meta"])
+        await self.execute(update(documents).where(*is_it).values(fields=fields))
         if "source" not in changes:
             return
         identity = f"{KNOWN_BY_SOURCE}{changes['source']}" if changes["source"] else f"id:{doc_id}"

@@ -16,6 +16,7 @@ from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.generations import Generations
 from interfaces_adaptor.repositories.postings import Postings
 from interfaces_adaptor.repositories.versions import Versions, chunking_from
+from services.filter_fields import filter_fields
 from services.ingest.documents import NewDocument, StoredDocument
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
@@ -89,6 +90,7 @@ class Documents(Versions, Generations, Postings, Erasure):
             identity_hash=identity_hash(document.identity),
             tags=list(document.tags),
             extra_meta=dict(document.extra_meta),
+            fields=filter_fields(document.source, document.title, document.tags, document.extra_meta),
             **values,
         )
         await self.execute(
@@ -99,6 +101,9 @@ class Documents(Versions, Generations, Postings, Erasure):
                     "source": func.coalesce(added.excluded.source, documents.c.source),
                     "tags": added.excluded.tags,
                     "extra_meta": added.excluded.extra_meta,
+                    "fields": func.jsonb_strip_nulls(
+                        func.jsonb_build_object("source", documents.c.fields["source"])
+                    ).op("||")(added.excluded.fields),
                     "updated_at": func.now(),
                     "deleted_at": None,
                 },

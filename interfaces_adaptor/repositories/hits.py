@@ -51,4 +51,7 @@ def hit_from(row: RowMapping, scored: Scored) -> Hit:
         end=row["end_char"],
         chunk_ids=tuple(row["chunk_ids"] or ()),
         degraded=row["degraded"],
+        table_header=row["table_header"],
+        file_name=row["file_name"],
+        document_title=row["document_title"],
     )

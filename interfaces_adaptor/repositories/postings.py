@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from infra.db import schema
 from infra.uow.unit_of_work import UnitOfWork
-from services.domain import TenantId
-from services.text.postings import PostingLists, indexed_text, posting_lists
+from services.text.passage_text import indexed_passage
+from services.text.postings import RULE, PostingLists, indexed_text, posting_lists
 
 
 class Postings(UnitOfWork):
@@ -34,8 +30,8 @@ class Postings(UnitOfWork):
         )
         await self.copy(
             "posting_totals",
-            ["dataset_id", "generation_id", "level", "nodes", "length"],
-            [(dataset_id, generation_id, lists.level, lists.nodes, lists.length)],
+            ["dataset_id", "generation_id", "level", "nodes", "length", "rule"],
+            [(dataset_id, generation_id, lists.level, lists.nodes, lists.length, RULE)],
         )
 
     async def remove_postings(self, generations: Sequence[UUID]) -> None:
@@ -81,16 +77,19 @@ class Postings(UnitOfWork):
         )
 
     async def index_missing(self) -> None:
-        """Postings of what was stored before there were any, a version or a level of a tree at a time, so that memory
-        holds one document."""
+        """Postings of what was stored before there were any, or by another rule; a version or a level of a tree at a
+        time, so that memory holds one document."""
+        for table in ("postings", "posting_totals"):
+            await self.execute(f"delete from {table} p where p.tenant_id = :tenant and {OF_ANOTHER_RULE}", rule=RULE)
         for row in await self.all(VERSIONS_WITHOUT_POSTINGS):
             chunks = await self.all(
                 """
-                select heading_path, text from chunks where tenant_id = :tenant and version_id = :version order by idx
+                select heading_path, text, meta from chunks where tenant_id = :tenant and version_id = :version
+                order by idx
                 """,
                 version=row["generation_id"],
             )
-            texts = [indexed_text(chunk["heading_path"], chunk["text"]) for chunk in chunks]
+            texts = [indexed_passage(chunk["heading_path"], chunk["text"], chunk["meta"]) for chunk in chunks]
             await self.add_postings(row["dataset_id"], row["generation_id"], posting_lists(0, texts))
         for row in await self.all(LEVELS_WITHOUT_POSTINGS):
             nodes = await self.all(
@@ -105,6 +104,9 @@ class Postings(UnitOfWork):
             await self.add_postings(row["dataset_id"], row["generation_id"], posting_lists(row["level"], texts))
 
 
+OF_ANOTHER_RULE = """
+    p.generation_id in (select t.generation_id from posting_totals t where t.tenant_id = :tenant and t.rule <> :rule)
+"""
 VERSIONS_WITHOUT_POSTINGS = """
     select v.dataset_id, v.version_id as generation_id from document_versions v
     where v.tenant_id = :tenant and exists (
@@ -121,12 +123,3 @@ LEVELS_WITHOUT_POSTINGS = """
         where p.tenant_id = n.tenant_id and p.generation_id = n.tree_id and p.level = n.level
     )
 """
-
-
-async def index_missing_postings(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        tenants = (await connection.scalars(select(schema.tenants.c.tenant_id))).all()
-    for tenant in tenants:
-        async with Postings(engine, TenantId(tenant)) as work:
-            await work.index_missing()
-            await work.commit()

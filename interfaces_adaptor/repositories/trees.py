@@ -14,6 +14,7 @@ from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.documents import Documents
 from services.domain import JsonObject
 from services.errors import ConcurrentChange
+from services.text.passage_text import for_models
 from services.tree.generations import Publication
 from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, WrittenNode
 
@@ -205,11 +206,11 @@ class Trees(Documents):
 
     async def leaf_texts(self, chunk_ids: Collection[UUID]) -> dict[UUID, str]:
         rows = await self.all(
-            select(chunks.c.chunk_id, chunks.c.text).where(
+            select(chunks.c.chunk_id, chunks.c.text, chunks.c.meta["table_header"].as_string().label("header")).where(
                 self.own(chunks), chunks.c.chunk_id == any_of(list(chunk_ids))
             )
         )
-        return {row["chunk_id"]: row["text"] for row in rows}
+        return {row["chunk_id"]: for_models(row["text"], row["header"]) for row in rows}
 
     async def leaves_of(self, tree_id: UUID) -> list[Leaf]:
         rows = await self.all(

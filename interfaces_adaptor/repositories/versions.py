@@ -7,15 +7,16 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
-from infra.db.schema import chunks, document_versions
+from infra.db.schema import chunks, document_versions, documents
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.dataset_lock import DatasetLock
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.ingest.documents import NewVersion, PendingVersion, VersionToIndex
+from services.text.passage_text import names_of
 
 
 def chunking_from(row: RowMapping) -> ChunkingParams:
@@ -36,6 +37,12 @@ def chunk_from(row: RowMapping) -> Chunk:
         hash=row["hash"],
         meta=row["meta"],
     )
+
+
+def names_from(row: RowMapping) -> tuple[str, ...]:
+    aliases = row["aliases"] if isinstance(row["aliases"], list) else [row["aliases"]]
+    named = [alias for alias in aliases if isinstance(alias, str)]
+    return names_of(row["file_name"], row["source"], row["title"], named)
 
 
 class Versions(DatasetLock):
@@ -148,15 +155,23 @@ class Versions(DatasetLock):
         return row["for_tree"], row["refined"]
 
     async def texts_to_index(self, version_ids: Sequence[UUID]) -> list[VersionToIndex]:
+        told = documents.c.file_name, documents.c.source, documents.c.extra_meta["aliases"].label("aliases")
         rows = await self.all(
-            select(document_versions).where(
-                self.own(document_versions), document_versions.c.version_id == any_of(version_ids)
+            select(document_versions, *told)
+            .join(
+                documents,
+                and_(
+                    self.own(documents),
+                    documents.c.dataset_id == document_versions.c.dataset_id,
+                    documents.c.doc_id == document_versions.c.doc_id,
+                ),
             )
+            .where(self.own(document_versions), document_versions.c.version_id == any_of(version_ids))
         )
-        plain = [name for name in VersionToIndex.__dataclass_fields__ if name != "chunking"]
+        plain = [name for name in VersionToIndex.__dataclass_fields__ if name not in ("chunking", "names")]
         found = {row["version_id"]: row for row in rows}
         return [
-            VersionToIndex(chunking=chunking_from(row), **{name: row[name] for name in plain})
+            VersionToIndex(chunking=chunking_from(row), names=names_from(row), **{name: row[name] for name in plain})
             for row in (found[version_id] for version_id in version_ids if version_id in found)
         ]
 

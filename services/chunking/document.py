@@ -15,16 +15,21 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, blockquote, table
 from markdown_it.token import Token
-from mdit_py_plugins.front_matter import front_matter_plugin
 
+from services.chunking.dialects import FRONT_MATTER_LINES, add_dialects
 from services.chunking.titles import plain_title
+from services.text.front_matter import front_matter_of
 
 FRONT_MATTER = 0  # the section of the front matter
 BYTE_ORDER_MARK = "\ufeff"
 _LINE_END = re.compile(r"\r\n?|\n")
 _TEXT = re.compile(r"\S")
-# A document may also begin with a thematic break: front matter has its first key, or a comment, on the second line.
-_FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(?:[^\n:]+:(?:\s|$)|#|-{3,}[ \t]*(?:\n|$))")
+# Before the first visible letter of a line: joined files keep their byte order marks, pages their form feeds.
+_LINE_MARKS = re.compile("^[\f\ufeff\u200b\u2060]+", re.MULTILINE)
+_HEADING_SPACE = re.compile("^([ \t]{0,3}#{1,6})[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]", re.MULTILINE)
+# A comment that begins within a line may go on over others, but not over a blank one.
+_INNER_COMMENT = re.compile(r"(?<=\S)[ \t]*<!--(?:[^\n<-]|<(?!!--)|-(?!->)|\n(?![ \t]*\n))*+-->")
+_STRUCTURE_MARK = re.compile(r"(?<=\n)([ \t]*)[#=-]")
 # Containers nested deeper are one block: 10,000 `>` would otherwise be 10,000 frames of recursion.
 _MAX_NESTING = 24
 _MOST_LAZY_LINES = 64
@@ -87,17 +92,19 @@ class MarkdownDocument:
 
 
 def parse_markdown(source: str) -> MarkdownDocument:
-    """Block structure of `source`: CommonMark, tables, front matter. Inline markup is not parsed. Link definitions are
-    paragraphs, because they are text to us; by the book they would be in no block."""
+    """Block structure of `source`: CommonMark, tables, front matter, and what `dialects.py` adds. Inline markup is not
+    parsed. Link definitions are paragraphs, because they are text to us; by the book they would be in no block."""
     base = 1 if source.startswith(BYTE_ORDER_MARK) else 0
     line_starts = [base, *(match.end() for match in _LINE_END.finditer(source, base))]
     line_starts.append(len(source))
     line_starts[0] = 0
     text = _LINE_END.sub("\n", source) if "\r" in source else source
     text = text[base:]
+    front_matter = front_matter_of(text)
+    lines = text.count("\n", 0, front_matter.after - 1) + 1 if front_matter else 0
     tokens: list[Token] = []
-    parser = _block_parser(front_matter=_FRONT_MATTER.match(text) is not None)
-    parser.block.parse(text, parser, {}, tokens)
+    parser = _block_parser()
+    parser.block.parse(_as_commonmark(text), parser, {FRONT_MATTER_LINES: lines}, tokens)
     tops = _top_level(source, tokens, line_starts)
     blocks, sections = _sectioned(source, tokens, tops)
     return MarkdownDocument(source, tokens, line_starts, blocks, sections)
@@ -114,12 +121,23 @@ def trimmed(source: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _as_commonmark(text: str) -> str:
+    """Line by line the same text, where people wrote headings that CommonMark does not know, or comments that it does
+    not see."""
+    if "\f" in text or not text.isascii():
+        text = _HEADING_SPACE.sub(r"\1 ", _LINE_MARKS.sub("", text))
+    if "<!--" in text:
+        text = _INNER_COMMENT.sub(lambda comment: _STRUCTURE_MARK.sub(r"\1.", comment[0]), text)
+    return text
+
+
 @cache
-def _block_parser(*, front_matter: bool) -> MarkdownIt:
+def _block_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table").disable("reference")
     parser.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.at("blockquote", _quote_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
-    return parser.use(front_matter_plugin) if front_matter else parser
+    add_dialects(parser)
+    return parser
 
 
 def _table_rule(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from services.chunking import costs
 from services.chunking.document import trimmed
 from services.chunking.splitting import Atom
+from services.text.payload import ThinText
 
 Span = tuple[int, int]
 
@@ -23,6 +24,15 @@ class Edits:
 
 
 NO_EDITS = Edits()
+
+
+def seen_in(shown: ThinText, edits: Edits) -> Edits:
+    """The same decisions as places in the text without its payload."""
+    return Edits(
+        tuple((shown.place(start), shown.place(end)) for start, end in edits.dropped),
+        frozenset(map(shown.place, edits.breaks)),
+        frozenset(map(shown.place, edits.joins)),
+    )
 
 
 def kept(source: str, start: int, end: int, dropped: Sequence[Span]) -> Iterator[Span]:

@@ -14,7 +14,9 @@ from services.text.grounding import NAME
 MOST_DROPPED = 0.15
 
 # Blocks whose text is neither prose nor a list of it.
-PROTECTED_KINDS = frozenset({"fence", "code_block", "table", "html_block", "anchor", "heading", "front_matter"})
+PROTECTED_KINDS = frozenset(
+    {"fence", "code_block", "table", "html_block", "opaque", "anchor", "heading", "front_matter"}
+)
 
 _NUMBER = re.compile(r"\d|[一二三四五六七八九十百千万]{2,}")
 _LINK = re.compile(r"https?:|www\.|\]\(|\]\[|<[a-z/!]|@\w|\w\.(?:com|org|net|io|dev|md|html?)\b", re.IGNORECASE)

@@ -8,18 +8,20 @@ drops (edits.py) -> the cheapest cuts (packing.py) -> spans, with an overlap whe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 from services.chunking.atoms import atoms_of
 from services.chunking.document import FRONT_MATTER, MarkdownDocument, parse_markdown
-from services.chunking.edits import NO_EDITS, Edits, edited
+from services.chunking.edits import NO_EDITS, Edits, edited, seen_in
 from services.chunking.overlap import overlap_start
 from services.chunking.packing import pack
 from services.chunking.parameters import DEFAULT_OVERLAP, DEFAULT_SIZE, check_parameters
 from services.chunking.splitting import Atom, header_of
 from services.domain import ChunkSpan
+from services.text.payload import LONGEST_COUNTED, ThinText, thin
 
 _LONGEST_INFO = 200
 
@@ -27,7 +29,8 @@ _LONGEST_INFO = 200
 def chunk_markdown(
     source: str, *, size: int = DEFAULT_SIZE, overlap: int = DEFAULT_OVERLAP, edits: Edits = NO_EDITS
 ) -> list[ChunkSpan]:
-    """Chunks of `source` in reading order, none longer than `size` characters, overlap included.
+    """Chunks of `source` in reading order, none longer than `size` characters, overlap included; a payload that is no
+    language (`services/text/payload.py`) and longer than 300 characters is never cut, and counts as one.
 
     Without their overlaps the spans part what `edits` leaves of the source: nothing but white space is in none of them,
     nothing in two. `meta["overlap"]` is the number of characters at the start that the chunk before has too;
@@ -37,10 +40,21 @@ def chunk_markdown(
     Raises InvalidChunkSize for a size below 100 or an overlap that is not smaller.
     """
     check_parameters(size, overlap)
-    document = parse_markdown(source)
+    shown = thin(source, LONGEST_COUNTED)
+    spans = _spans(parse_markdown(shown.text), size, overlap, seen_in(shown, edits))
+    return [_in_source(shown, span) for span in spans] if shown.spans else spans
+
+
+def _in_source(shown: ThinText, span: ChunkSpan) -> ChunkSpan:
+    start, core = shown.original(span.start), shown.original(span.start + span.meta.get("overlap", 0))
+    meta = {**span.meta, "overlap": core - start} if start < core else span.meta
+    return replace(span, start=start, end=shown.original(span.end), meta=meta)
+
+
+def _spans(document: MarkdownDocument, size: int, overlap: int, edits: Edits) -> list[ChunkSpan]:
     spans: list[ChunkSpan] = []
     before = -1
-    runs = edited(source, atoms_of(document, size), edits)
+    runs = edited(document.source, atoms_of(document, size), edits)
     for atoms, first, last in ((run, *cut) for run in runs for cut in packed(document, run, size, overlap)):
         core, end = atoms[first].start, atoms[last - 1].end
         # It gives way to the size, and leaves the chunk before something of its own.

@@ -27,6 +27,7 @@ from services.chunking.splitting import Atom
 from services.domain import ChunkingParams
 from services.errors import BudgetExceeded, ProviderBadAnswer, ProviderError, ProviderRateLimited, ProviderUnusable
 from services.models.chat import ChatAnswer, ChatModel, ChatRequest
+from services.text.payload import LONGEST_COUNTED, ThinText, thin
 from utils.batching import windows
 from utils.concurrency import together
 from utils.tokens import estimate_tokens
@@ -93,23 +94,37 @@ Progress = Callable[[int, int], Awaitable[None]]
 
 def heuristic(source: str) -> Refinement:
     """What can be said without a model."""
-    return Refinement(Edits(dropped=noise(parse_markdown(source))))
+    shown = thin(source, LONGEST_COUNTED)
+    found = noise(parse_markdown(shown.text))
+    return Refinement(Edits(dropped=tuple(_in_source(shown, *span) for span in found)))
 
 
 def draft_of(source: str, chunking: ChunkingParams) -> Draft:
     """Runs in the process pool. Windows are cut by content, and what they show follows from their own text alone: what
     is changed or put in touches its own window, not all that follow."""
-    document = parse_markdown(source)
+    shown = thin(source, LONGEST_COUNTED)
+    document = parse_markdown(shown.text)
     found = noise(document)
-    runs = edited(source, atoms_of(document, chunking.size), Edits(dropped=found))
+    runs = edited(shown.text, atoms_of(document, chunking.size), Edits(dropped=found))
     atoms = [(number, atom) for number, run in enumerate(runs) for atom in run]
-    texts = [source[atom.start : atom.end] for _, atom in atoms]
+    texts = [shown.text[atom.start : atom.end] for _, atom in atoms]
     ranges = windows([estimate_tokens(text) for text in texts], texts, WINDOW_TOKENS, one_in=ONE_IN)
     cut = [
         [[atom for _, atom in run] for _, run in groupby(atoms[window.start : window.stop], key=itemgetter(0))]
         for window in ranges
     ]
-    return Draft(tuple(tuple(_pieces(document, runs, chunking)) for runs in cut), found)
+    asked = tuple(
+        tuple(
+            replace(piece, start=shown.original(piece.start), end=shown.original(piece.end))
+            for piece in _pieces(document, runs, chunking)
+        )
+        for runs in cut
+    )
+    return Draft(asked, tuple(_in_source(shown, *span) for span in found))
+
+
+def _in_source(shown: ThinText, start: int, end: int) -> Span:
+    return shown.original(start), shown.original(end)
 
 
 def _pieces(document: MarkdownDocument, runs: Sequence[Sequence[Atom]], chunking: ChunkingParams) -> Iterator[Piece]:

@@ -19,6 +19,7 @@ _LINK = re.compile(
     r"!?\[(?P<words>[^\[\]]*)\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\[\]]*\])"
     r"|<(?P<address>[a-zA-Z][\w+.-]+:[^\s<>]*|[^\s<>@]+@[^\s<>@]+)>"
 )
+_WIKI_LINK = re.compile(r"!?\[\[(?P<target>[^\[\]|]*)(?:\|(?P<alias>[^\[\]]*))?\]\]")
 _TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 _EMPHASIS = (
     re.compile(r"\*{1,3}(?=\S)(.+?)(?<=\S)\*{1,3}", re.DOTALL),
@@ -32,6 +33,7 @@ def plain_title(markdown: str) -> str:
     characters. Code keeps every character, so that `__init__` stays what it is."""
     text = _ATTRIBUTES.sub("", markdown[:_MAX_SOURCE])
     text = _ESCAPED.sub(_protected, _CODE.sub(_protected, text))
+    text = _WIKI_LINK.sub(lambda link: link["alias"] or link["target"], text)
     # Twice, because a picture may be the text of a link: [![alt](picture)](target).
     for _ in range(2):
         text = _LINK.sub(lambda link: link["words"] or link["address"] or "", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,6 +14,7 @@ from services.cost.budget import CallContext, Keys
 from services.cost.cost_lines import CostLine, refinement_lines, tree_lines
 from services.cost.expected_dataset import (
     ChunkedUpload,
+    ChunkText,
     EstimateStorage,
     ExpectedDataset,
     embedding_lines,
@@ -21,12 +22,13 @@ from services.cost.expected_dataset import (
     refinement_questions,
 )
 from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_path
-from services.domain import Dataset, EmbeddingSpace, JsonObject, TenantId
+from services.domain import ChunkSpan, Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
-from services.ingest.reader import Reader
-from services.ingest.upload import Upload, with_settings
+from services.ingest.reader import Reader, reader_for
+from services.ingest.upload import Upload, as_described, with_settings
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
+from services.text.passage_text import for_models, indexed_passage, names_beside, names_of
 from services.tree.build import fingerprint_of, made_alike, stored_params
 from services.tree.maintain import maintainable
 from services.tree.nodes import Tree
@@ -74,10 +76,14 @@ MAINTAINED = (
 
 class CostEstimator:
     def __init__(
-        self, open_storage: OpenStorage[EstimateStorage], reader: Reader, models: Models, params: TreeParams
+        self,
+        open_storage: OpenStorage[EstimateStorage],
+        readers: Mapping[str, Reader],
+        models: Models,
+        params: TreeParams,
     ) -> None:
         self._open = open_storage
-        self._reader = reader
+        self._readers = readers
         self._models = models
         self._params = params
 
@@ -134,7 +140,7 @@ class CostEstimator:
         return [note for note in notes if note]
 
     def _chunked(self, uploads: Sequence[Upload]) -> list[ChunkedUpload]:
-        return [chunked_upload(upload, self._reader) for upload in uploads]
+        return [chunked_upload(upload, reader_for(self._readers, upload.file_name)) for upload in uploads]
 
     async def _space(self, dataset: Dataset | None, request: EstimateRequest, context: CallContext) -> EmbeddingSpace:
         if dataset is not None and request.embedding_model is None:
@@ -159,10 +165,18 @@ async def dataset_or_none(work: EstimateStorage, request: EstimateRequest) -> Da
 
 
 def chunked_upload(upload: Upload, reader: Reader) -> ChunkedUpload:
-    text, chunking = reader.read(upload.data).text, upload.chunking
-    spans = CHUNKERS[chunking.chunker](text, size=chunking.size, overlap=chunking.overlap)
-    chunks = [(span.heading_path, text[span.start : span.end]) for span in spans]
-    return ChunkedUpload(upload, hashlib.sha256(upload.data).hexdigest(), text, chunks)
+    source, chunking = as_described(upload, reader.read(upload.data)), upload.chunking
+    spans = CHUNKERS[chunking.chunker](source.text, size=chunking.size, overlap=chunking.overlap)
+    names = names_of(upload.file_name, upload.source, source.title, source.aliases)
+    chunks = [chunk_text(source.text, names, span) for span in spans]
+    return ChunkedUpload(upload, hashlib.sha256(upload.data).hexdigest(), source.text, chunks)
+
+
+def chunk_text(source: str, names: Sequence[str], span: ChunkSpan) -> ChunkText:
+    text = source[span.start : span.end]
+    meta = {**span.meta, "names": names_beside(names, span.heading_path)}
+    shown = for_models(text, span.meta.get("table_header"))
+    return ChunkText(span.heading_path, shown, indexed_passage(span.heading_path, text, meta))
 
 
 def tree_stays(live: Tree, dataset: Dataset, expected: ExpectedDataset, params: TreeParams) -> bool:

@@ -26,8 +26,18 @@ from services.text.postings import indexed_text
 from services.tree.nodes import Leaf, Tree
 from utils.tokens import estimate_tokens
 
-# Heading path and text of each chunk of a document.
-ChunkTexts = Sequence[tuple[tuple[str, ...], str]]
+
+@dataclass(frozen=True, slots=True)
+class ChunkText:
+    """A chunk as models read it: `indexed` is what is embedded for it."""
+
+    heading_path: tuple[str, ...]
+    text: str
+    indexed: str
+
+
+# The chunks of a document.
+ChunkTexts = Sequence[ChunkText]
 
 
 class EstimateStorage(UnitOfWork, Protocol):
@@ -82,13 +92,15 @@ class ExpectedDataset:
     def changed(self) -> int:
         """Passages that come and go; one that a changed document keeps does neither."""
         gone = Counter(leaf.hash for leaf in self.replaced)
-        come = Counter(hashlib.sha256(text.encode()).hexdigest() for chunks in self.new.values() for _, text in chunks)
+        come = Counter(
+            hashlib.sha256(chunk.text.encode()).hexdigest() for chunks in self.new.values() for chunk in chunks
+        )
         return (gone - come).total() + (come - gone).total()
 
     def leaves(self) -> Leaves:
         rows = [((leaf.document, leaf.idx), leaf.heading_path, leaf.token_cnt) for leaf in self.kept]
         for document, chunks in self.new.items():
-            rows += [((document, idx), path, estimate_tokens(text)) for idx, (path, text) in enumerate(chunks)]
+            rows += [((document, idx), one.heading_path, estimate_tokens(one.text)) for idx, one in enumerate(chunks)]
         rows.sort(key=lambda row: row[0])
         return Leaves(
             documents=[place[0] for place, _, _ in rows],
@@ -136,7 +148,10 @@ async def stored_document(work: EstimateStorage, dataset: Dataset | None, upload
 async def chunks_by_document(work: EstimateStorage, leaves: Sequence[Leaf]) -> dict[str, ChunkTexts]:
     texts = await work.leaf_texts([leaf.chunk_id for leaf in leaves])
     return {
-        document: [(leaf.heading_path, texts[leaf.chunk_id]) for leaf in of_document]
+        document: [
+            ChunkText(leaf.heading_path, text := texts[leaf.chunk_id], indexed_text(leaf.heading_path, text))
+            for leaf in of_document
+        ]
         for document, of_document in groupby(leaves, key=lambda leaf: leaf.document)
     }
 
@@ -158,7 +173,7 @@ async def embedding_lines(
     """The line of embedding the documents, in the calls that `DocumentIndexer` makes; none for a built-in model."""
     if terms.terms is None:
         return []
-    by_document = [[indexed_text(path, text) for path, text in document] for document in documents]
+    by_document = [[chunk.indexed for chunk in document] for document in documents]
     texts = [text for document in by_document for text in document]
     units = units_of(by_document, terms.units)
     keys = {position: key for unit in units for position, key in zip(unit.positions, unit.keys, strict=True)}

@@ -11,7 +11,8 @@ from services.chunking import CHUNKERS
 from services.chunking.refine import Refinement, heuristic
 from services.domain import Chunk, ChunkSpan
 from services.ingest.documents import VersionToIndex
-from services.text.postings import PostingLists, indexed_text, posting_lists
+from services.text.passage_text import for_models, indexed_passage, names_beside
+from services.text.postings import PostingLists, posting_lists
 from utils.hashing import stable_uuid
 from utils.tokens import estimate_tokens
 
@@ -33,7 +34,7 @@ def cut(version: VersionToIndex, refinement: Refinement | None) -> CutVersion:
         version.text, size=chunking.size, overlap=chunking.overlap, edits=refinement.edits
     )
     chunks = [chunk_from(version, idx, span) for idx, span in enumerate(with_traces(spans, refinement))]
-    return chunks, posting_lists(0, [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks])
+    return chunks, posting_lists(0, [indexed_passage(chunk.heading_path, chunk.text, chunk.meta) for chunk in chunks])
 
 
 def with_traces(spans: Sequence[ChunkSpan], refinement: Refinement) -> Iterator[ChunkSpan]:
@@ -57,6 +58,7 @@ def with_traces(spans: Sequence[ChunkSpan], refinement: Refinement) -> Iterator[
 
 def chunk_from(version: VersionToIndex, idx: int, span: ChunkSpan) -> Chunk:
     text = version.text[span.start : span.end]
+    names = names_beside(version.names, span.heading_path)
     return Chunk(
         chunk_id=stable_uuid("chunk", version.version_id, idx),
         doc_id=version.doc_id,
@@ -66,7 +68,7 @@ def chunk_from(version: VersionToIndex, idx: int, span: ChunkSpan) -> Chunk:
         start=span.start,
         end=span.end,
         heading_path=span.heading_path,
-        token_cnt=estimate_tokens(text),
+        token_cnt=estimate_tokens(for_models(text, span.meta.get("table_header"))),
         hash=hashlib.sha256(text.encode()).hexdigest(),
-        meta=span.meta,
+        meta={**span.meta, **({"names": names} if names else {})},
     )

@@ -78,6 +78,8 @@ class PendingVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionToIndex:
+    """`names` are what the document is called, from its folder to its aliases."""
+
     version_id: UUID
     dataset_id: str
     doc_id: str
@@ -86,3 +88,4 @@ class VersionToIndex:
     chunking: ChunkingParams
     build_tree: bool
     embedded_at: datetime | None
+    names: tuple[str, ...] = ()

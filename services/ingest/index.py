@@ -29,7 +29,8 @@ from services.models.chat import ChatModel
 from services.models.embedding import Embedder
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.text.postings import PostingLists, indexed_text
+from services.text.passage_text import indexed_passage
+from services.text.postings import PostingLists
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ class DocumentIndexer:
     async def _embed(
         self, run: JobRun, dataset: Dataset, chunks: Sequence[Chunk], embedder: Embedder, progress: IndexProgress
     ) -> None:
-        texts = [indexed_text(chunk.heading_path, chunk.text) for chunk in chunks]
+        texts = [indexed_passage(chunk.heading_path, chunk.text, chunk.meta) for chunk in chunks]
         units = units_of(by_document(chunks, texts), embedder.units)
         keys = {
             chunks[position].chunk_id: key

@@ -22,9 +22,11 @@ from services.domain import (
     UpsertMode,
     VectorIndex,
 )
-from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel, UnsupportedFileType
+from services.errors import RaptorError
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
-from services.ingest.reader import Reader, SourceText
+from services.ingest.metadata import file_title
+from services.ingest.reader import Reader, SourceText, reader_for
+from services.ingest.refining import refined_by
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
@@ -222,8 +224,8 @@ class DocumentIngestor:
 
     def read(self, upload: Upload) -> ReadUpload:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument."""
-        source = self._reader_for(upload.file_name).read(upload.data)
-        return ReadUpload(upload, source, hashlib.sha256(upload.data).hexdigest())
+        source = reader_for(self._readers, upload.file_name).read(upload.data)
+        return ReadUpload(upload, as_described(upload, source), hashlib.sha256(upload.data).hexdigest())
 
     async def open(self, work: UploadStorage, upload: Upload) -> Admission:
         """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
@@ -239,7 +241,8 @@ class DocumentIngestor:
     async def admit(self, work: UploadStorage, admission: Admission, uploads: Sequence[ReadUpload]) -> None:
         """Raises RefinementNeedsModel, MissingProviderKey."""
         for read in uploads:
-            admission.accepted.append(await self._decide(work, admission, read))
+            accepted = await self._decide(work, admission, read)
+            admission.accepted.append(replace(accepted, warnings=read.source.warnings))
 
     async def start(self, work: UploadStorage, admission: Admission, upload: Upload) -> UUID | None:
         """The job for all that was admitted, on the keys and the budget of `upload`; None where nothing is to be
@@ -264,7 +267,11 @@ class DocumentIngestor:
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         notes = tuple(told for told in (note, admission.note) if told)
         admission.accepted = [
-            replace(one, job_id=one.job_id or (job_id if one.status == "queued" else None), warnings=notes)
+            replace(
+                one,
+                job_id=one.job_id or (job_id if one.status == "queued" else None),
+                warnings=(*notes, *one.warnings),
+            )
             for one in admission.accepted
         ]
         return job_id
@@ -272,7 +279,8 @@ class DocumentIngestor:
     async def _decide(self, work: UploadStorage, admission: Admission, read: ReadUpload) -> Accepted:
         dataset = admission.dataset
         upload = with_settings(read.upload, dataset)
-        refine = self._refine(upload, dataset, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
+        context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
+        refine = refined_by(self._models, upload.chunking.refine, self._chat(upload, dataset), context)
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.find_checksum(upload.dataset_id, read.checksum)
             if twin is not None:
@@ -337,30 +345,6 @@ class DocumentIngestor:
     def _chat(upload: Upload, dataset: Dataset) -> str:
         return str(upload.summary_llm or dataset.settings.get("summary_llm", AUTO))
 
-    def _refine(self, upload: Upload, dataset: Dataset, context: CallContext) -> Refine:
-        """`auto` asks a model where there is one to ask. Raises RefinementNeedsModel, MissingProviderKey."""
-        wanted, chat = upload.chunking.refine, self._chat(upload, dataset)
-        if wanted not in ("auto", "llm"):
-            return wanted
-        try:
-            self._models.chat(self._models.chosen_chat(chat, context), context)
-        except UnknownModel:
-            if wanted == "llm":
-                raise RefinementNeedsModel from None
-            return "off"
-        except MissingProviderKey:
-            if wanted == "llm":
-                raise
-            return "off"
-        return "llm"
-
-    def _reader_for(self, file_name: str | None) -> Reader:
-        suffix = ".md" if file_name is None else "." + file_name.lower().rpartition(".")[2]
-        reader = self._readers.get(suffix)
-        if reader is None:
-            raise UnsupportedFileType(file_name=(file_name or "")[:200])
-        return reader
-
     @staticmethod
     def _document(read: ReadUpload, identity: str, stored: StoredDocument | None) -> NewDocument:
         upload = read.upload
@@ -373,8 +357,8 @@ class DocumentIngestor:
             file_name=upload.file_name,
             title=read.source.title,
             source=upload.source,
-            tags=tuple(upload.tags),
-            extra_meta=upload.extra_meta,
+            tags=read.source.tags,
+            extra_meta=read.source.meta,
             checksum=read.checksum,
             text=read.source.text,
         )
@@ -395,3 +379,17 @@ class DocumentIngestor:
     @staticmethod
     def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None) -> Accepted:
         return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)
+
+
+def as_described(upload: Upload, source: SourceText) -> SourceText:
+    """What a document says about itself, where the request says nothing else; without a title it has that of its
+    file."""
+    title = upload.extra_meta.get("title")
+    own = title if isinstance(title, str) and title.strip() else source.title
+    aliases = {"aliases": list(source.aliases)} if source.aliases else {}
+    return replace(
+        source,
+        title=own or file_title(upload.file_name) or file_title(upload.source),
+        tags=tuple(upload.tags) or source.tags,
+        meta={**source.meta, **aliases, **upload.extra_meta},
+    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.domain import JsonObject
+from services.text.passage_text import for_models
 from services.tree.nodes import NodeKind
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What retrieval may return, decided before anything is ranked. A list matches any of its values."""
+    """What retrieval may return, decided before anything is ranked. A list matches any of its values. `comparisons`
+    are of fields by their names in `services/filter_fields.py`: operators with their values.
+    `section` is the beginning of a heading path."""
 
     doc_id: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     level: tuple[int, ...] = ()
     meta: JsonObject = field(default_factory=dict)
+    comparisons: Mapping[str, JsonObject] = field(default_factory=dict)
+    section: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,8 @@ class Ancestor:
 class Hit:
     """A node that was found. `chunk_ids` are the leaves under it, in reading order; a leaf has its own span, which is
     wider than its chunk where neighbours were merged into it. `degraded` is a summary that was written without its
-    model, because that failed. `path` leads from its parent to the root; `evidence`
-    are passages under a summary, where they were asked for."""
+    model, because that failed. `path` leads from its parent to the root; `evidence` are passages under a summary,
+    where they were asked for. `table_header` belongs to the rows that a passage begins with."""
 
     node_id: UUID
     kind: NodeKind
@@ -70,3 +76,11 @@ class Hit:
     degraded: bool = False
     path: tuple[Ancestor, ...] = ()
     evidence: tuple[Hit, ...] = ()
+    table_header: str | None = None
+    file_name: str | None = None
+    document_title: str | None = None
+
+    @property
+    def model_text(self) -> str:
+        """The text as models are shown it: `table_header` belongs to the rows that it begins with."""
+        return for_models(self.text, self.table_header)

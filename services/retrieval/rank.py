@@ -12,7 +12,7 @@ from services.retrieval.hits import Filters, Scored
 from services.retrieval.query import Query
 from services.retrieval.route import UsedMode
 from services.retrieval.search_storage import SearchStorage
-from services.text.postings import index_terms
+from services.text.index_terms import index_terms
 
 # The share of likeness in a fused score. Built-in vectors are words again: they break ties and find misspellings.
 DENSE_WEIGHT = 0.5

@@ -23,7 +23,7 @@ async def reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> tuple[
     if not first:
         return hits, Usage(), ()
     try:
-        answer = await reranker.rerank(text, [hit.text for hit in first])
+        answer = await reranker.rerank(text, [hit.model_text for hit in first])
     except ProviderError as error:
         logger.warning("reranker failed", extra={"reranker": reranker.name, "error": error.as_json()})
         note = f"The reranker {reranker.name} did not answer ({error.code}); the order is that of the search."

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.text.words import words
+from services.text.index_terms import index_terms
 
-# Terms are keys of a btree, whose entries hold 2,704 bytes; a longer term than this is nobody's question.
-LONGEST_TERM = 128
+# What is indexed, and by which terms. Postings of another rule are made anew when the database is brought up to date.
+RULE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,6 @@ def posting_lists(level: int, texts: Sequence[str]) -> PostingLists:
             lengths.append(length)
     postings = tuple(Posting(term, *map(tuple, columns)) for term, columns in sorted(lists.items()))
     return PostingLists(level, len(texts), total, postings)
-
-
-def index_terms(text: str) -> list[str]:
-    """The terms of a text or of a question as the index knows them, stop words left out."""
-    return [term[:LONGEST_TERM] for term in words(text)]
 
 
 def indexed_text(path: Sequence[str], text: str) -> str:

@@ -1,6 +1,7 @@
 """Index terms of a text in any language: what BM25 counts and what the lexical embedder hashes.
 
-Stored postings and vectors are made of these terms. A change here is a new index: raise `VERSION`.
+Stored vectors are made of these terms, and stored postings of these and others: a change here is a new model of
+`services/text/lexical_vectors.py`, and a new `RULE` of `services/text/postings.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from functools import lru_cache
 from itertools import chain, pairwise
 
 from services.text.stop_words import STOP_WORDS
-
-VERSION = 1
 
 # Letters of scripts that put no spaces between words. Hangul is among them: its words carry particles that only
 # pairs see through. The middle dot (U+30FB) and the ideographic full stop are punctuation and stay out.

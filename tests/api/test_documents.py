@@ -147,14 +147,13 @@ async def test_pages_of_every_order_hold_each_document_once(api: ApiClient, name
     assert keys == sorted(keys)
     for sort, expected in ((name, whole), (f"-{name}", whole[::-1])):
         seen: list[str] = []
-        cursor = None
+        cursor: dict[str, Any] = {}
         while True:
-            more = {"cursor": cursor} if cursor else {}
-            found = await api.data("/v1/documents", dataset_id="ds", sort=sort, limit=3, **more)
+            found = await api.data("/v1/documents", dataset_id="ds", sort=sort, limit=3, **cursor)
             seen += [one["doc_id"] for one in found["items"]]
-            cursor = found["next_cursor"]
-            if cursor is None:
+            if found["next_cursor"] is None:
                 break
+            cursor = {"cursor": found["next_cursor"]}
         assert seen == [one["doc_id"] for one in expected]
 
 
@@ -174,7 +173,8 @@ async def test_size_and_kind_of_a_document_are_told(api: ApiClient) -> None:
 async def test_a_text_is_read_by_ranges_of_characters(api: ApiClient) -> None:
     text = "# Żółw\n\nEin Absatz über Schildkröten 🐢 und mehr.\n"
     await api.submit(text, name="t.md", dataset="other", doc_id="t")
-    for start, end in ((0, None), (3, 8), (0, 0), (40, 10_000), (10_000, None)):
+    ranges: list[tuple[int, int | None]] = [(0, None), (3, 8), (0, 0), (40, 10_000), (10_000, None)]
+    for start, end in ranges:
         asked = {"start": start} if end is None else {"start": start, "end": end}
         read = await api.data("/v1/documents/t", **asked)
         assert read["text"] == text[start:end]

@@ -42,8 +42,8 @@ TITLED = {
     "---\r\ntitle: 'Of bees'\r\n---\r\ntext\r\n": "Of bees",
     "---\ntitle: never closed\n# Heading #\n": "Heading",
     "---\ntitle:\n---\n\n  # Heading\n": "Heading",
-    "## Second level\n\nwords\n": None,
-    "words\n---\ntitle: no front matter\n---\n": None,
+    "## Second level\n\nwords\n": "Second level",
+    "words\n---\ntitle: no front matter\n---\n": "words",
     "#hashtag\n# \n# Real\n": "Real",
 }
 

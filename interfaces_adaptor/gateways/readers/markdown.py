@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
-
 from services.errors import EmptyDocument, InvalidEncoding
+from services.ingest.metadata import described
 from services.ingest.reader import SourceText
-
-FENCE = "---"  # of the front matter
-TITLE_FIELD = "title:"
-HEADING = re.compile(r" {0,3}#[ \t]+(?=\S)")
-TITLE_WITHIN = 4_096  # characters from the start: a title further down is not the document's
-TITLE_LENGTH = 300
 
 
 class MarkdownReader:
@@ -30,27 +21,4 @@ class MarkdownReader:
             )
         if not text or text.isspace():
             raise EmptyDocument
-        return SourceText(text, title_of(text[:TITLE_WITHIN]))
-
-
-def title_of(beginning: str) -> str | None:
-    """What the document calls itself: `title` of its front matter, else its first heading of level 1."""
-    lines = beginning.splitlines()
-    titles = (*front_matter_titles(lines), *headings(lines))
-    return next((title[:TITLE_LENGTH] for title in titles if title), None)
-
-
-def front_matter_titles(lines: Sequence[str]) -> Iterator[str]:
-    if not lines or lines[0].rstrip() != FENCE:
-        return
-    fields = list(takewhile(lambda line: line.rstrip() != FENCE, lines[1:]))
-    if len(fields) < len(lines) - 1:  # it is closed
-        for field in fields:
-            if field.startswith(TITLE_FIELD):
-                yield field.removeprefix(TITLE_FIELD).strip().strip("\"'").strip()
-
-
-def headings(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        if mark := HEADING.match(line):
-            yield line[mark.end() :].rstrip(" \t#")
+        return described(text)

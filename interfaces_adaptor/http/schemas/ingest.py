@@ -78,7 +78,7 @@ class IngestForm(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
     # A misspelt limit or key would otherwise be ignored.
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="Markdown in UTF-8; the name must end in .md or .markdown.")
+    file: UploadFile = Field(description="Markdown in UTF-8; the name ends in .md, .markdown, .mdown, .mdx or .qmd.")
     dataset_id: str | None = None
     database_id: str | None = None
     extra_meta: str | None = None

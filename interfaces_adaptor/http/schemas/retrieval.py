@@ -13,18 +13,48 @@ from services.retrieval.packing import Order
 from services.retrieval.route import Mode
 from services.tree.nodes import NodeKind
 
+Scalar = str | int | float | bool
+
+
+class Comparison(BaseModel):
+    """Conditions on one field that all have to hold for one of its values: equal to it, to one of a list (`in`), to
+    none (`ne`, `nin`), larger or smaller as numbers or as text such as dates, or text that begins with `prefix`."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    eq: Scalar | None = None
+    ne: Scalar | None = None
+    any_of: list[Scalar] | None = Field(None, alias="in")
+    nin: list[Scalar] | None = None
+    gt: Scalar | None = None
+    gte: Scalar | None = None
+    lt: Scalar | None = None
+    lte: Scalar | None = None
+    prefix: str | None = None
+
+
+class SectionPrefix(BaseModel):
+    """A passage's `heading_path` has to begin with these titles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: str | list[str]
+
+
 Wanted = str | list[str]
 Level = Annotated[int, Field(ge=0, le=64)]
 
 
 class FiltersBody(BaseModel):
-    """A list matches any of its values; `meta.<key>` compares with the documents' `extra_meta`."""
+    """A list matches any of its values; `meta.<key>` compares with the documents' front matter and `extra_meta`.
+    `source`, `tags` and `meta.<key>` also take comparisons: `{"gte": "2024-01-01"}`, `{"prefix": "guides/"}`."""
 
     model_config = ConfigDict(extra="allow")
 
     doc_id: Wanted | None = None
-    source: Wanted | None = None
-    tags: Wanted | None = None
+    source: Wanted | Comparison | None = None
+    tags: Wanted | Comparison | None = None
+    heading_path: SectionPrefix | None = None
     level: Level | list[Level] | None = None
 
 
@@ -94,6 +124,8 @@ class HitOut(BaseModel):
     token_cnt: int
     doc_id: str | None
     source: str | None
+    file_name: str | None
+    document_title: str | None
     heading_path: list[str]
     start: int | None
     end: int | None
@@ -116,6 +148,8 @@ class HitOut(BaseModel):
             token_cnt=hit.token_cnt,
             doc_id=hit.doc_id,
             source=hit.source,
+            file_name=hit.file_name,
+            document_title=hit.document_title,
             heading_path=list(hit.heading_path),
             start=hit.start,
             end=hit.end,

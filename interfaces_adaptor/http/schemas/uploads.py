@@ -47,7 +47,7 @@ class UploadFileForm(DocumentFields):
 
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="Markdown in UTF-8; the name must end in .md or .markdown.")
+    file: UploadFile = Field(description="Markdown in UTF-8; the name ends in .md, .markdown, .mdown, .mdx or .qmd.")
     extra_meta: str | None = None
 
 

@@ -13,13 +13,14 @@ Conditions that a null or a boolean switches off cost nothing: plans are made fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import TextClause, text
 
 from infra.uow.unit_of_work import as_json
+from services.filter_fields import condition
 from services.retrieval.hits import Filters
 
 FOLDER = Path(__file__).parent
@@ -33,18 +34,15 @@ def statement(name: str, **shape: str) -> TextClause:
 
 def filter_values(filters: Filters) -> dict[str, Any]:
     """What the statements bind for the filters on documents; `filtered`: whether there are any."""
+    wanted = {f"meta.{path}": value for path, value in filters.meta.items()} | dict(filters.comparisons)
     fields = [
-        [nested(path.split("."), option) for option in (wanted if isinstance(wanted, list | tuple) else [wanted])]
-        for path, wanted in sorted(filters.meta.items())
+        condition(name, value if isinstance(value, Mapping) else {"in": value})
+        for name, value in sorted([*wanted.items(), *([("tags", filters.tags)] if filters.tags else [])])
     ]
     values = {
         "doc_ids": list(filters.doc_id) or None,
         "sources": list(filters.source) or None,
-        "tags": list(filters.tags) or None,
-        "meta": as_json(fields) if fields else None,
+        "fields": as_json(fields) if fields else None,
+        "section": list(filters.section) or None,
     }
     return values | {"filtered": any(value is not None for value in values.values())}
-
-
-def nested(path: Sequence[str], value: Any) -> Mapping[str, Any]:
-    return {path[0]: nested(path[1:], value) if len(path) > 1 else value}

@@ -9,13 +9,27 @@ with allowed as materialized (
     where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
         and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
         and (cast(:sources as text[]) is null or d.source = any(:sources))
-        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
-        and (cast(:meta as jsonb) is null or not exists (
-            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
-            where not exists (
-                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+        and (cast(:fields as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:fields as jsonb)) as wanted (field)
+            where exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where field -> 'none' @> value
+            ) or field -> 'some' is not null and not exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where coalesce(field -> 'any' @> value, true)
+                    and coalesce(starts_with(value #>> cast(array[] as text[]), field ->> 'prefix'), true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gt') and value > field -> 'gt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gte') and value >= field -> 'gte', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lt') and value < field -> 'lt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lte') and value <= field -> 'lte', true)
             )
         ))
+),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
 ),
 found as (
     select e.owner_id, e.level,
@@ -25,6 +39,7 @@ found as (
         and (cast(:levels as int[]) is null or e.level = any(:levels))
         and (
             :passages and e.owner_type = 'chunk' and (e.generation_id in (select version_id from allowed)) is true
+            and (e.owner_id in (select chunk_id from outside)) is not true
             or :summaries and e.generation_id = (select cast(:tree as uuid))
             and exists (
                 select from tree_nodes n
@@ -34,7 +49,8 @@ found as (
             and (not :filtered or not exists (
             select from tree_node_chunks p join chunks c on c.tenant_id = p.tenant_id and c.chunk_id = p.chunk_id
             where p.tenant_id = :tenant and p.tree_id = (select cast(:tree as uuid)) and p.node_id = e.owner_id
-                and c.version_id not in (select version_id from allowed)
+                and (c.version_id not in (select version_id from allowed)
+                    or c.chunk_id in (select chunk_id from outside))
         ))
         )
     order by e.v::halfvec({dimensions}) {operator} cast(cast(:query as vector) as halfvec({dimensions}))

@@ -1,4 +1,5 @@
--- Every so many passages, in reading order. In: tenant, dataset, every, the filters, limit. Out: chunk_id.
+-- Every so many passages, in reading order; with a heading those under it. In: tenant, dataset, every, heading (titles,
+-- outermost first, or null), the filters, limit. Out: chunk_id.
 with allowed as materialized (
     select v.version_id, v.chunk_count
     from document_versions v
@@ -6,15 +7,31 @@ with allowed as materialized (
     where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
         and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
         and (cast(:sources as text[]) is null or d.source = any(:sources))
-        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
-        and (cast(:meta as jsonb) is null or not exists (
-            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
-            where not exists (
-                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+        and (cast(:fields as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:fields as jsonb)) as wanted (field)
+            where exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where field -> 'none' @> value
+            ) or field -> 'some' is not null and not exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where coalesce(field -> 'any' @> value, true)
+                    and coalesce(starts_with(value #>> cast(array[] as text[]), field ->> 'prefix'), true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gt') and value > field -> 'gt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gte') and value >= field -> 'gte', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lt') and value < field -> 'lt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lte') and value <= field -> 'lte', true)
             )
         ))
+),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
 )
 select c.chunk_id
 from chunks c join allowed a on a.version_id = c.version_id
-where c.tenant_id = :tenant and c.idx % :every = 0
+where c.tenant_id = :tenant and c.idx % :every = 0 and c.chunk_id not in (select chunk_id from outside)
+    and (cast(:heading as text[]) is null
+        or c.heading_path[1:cardinality(cast(:heading as text[]))] = cast(:heading as text[]))
 order by c.doc_id, c.idx limit :limit

@@ -12,13 +12,27 @@ with allowed as materialized (
     where v.tenant_id = :tenant and v.dataset_id = :dataset and v.state = 'ready' and d.deleted_at is null
         and (cast(:doc_ids as text[]) is null or d.doc_id = any(:doc_ids))
         and (cast(:sources as text[]) is null or d.source = any(:sources))
-        and (cast(:tags as text[]) is null or jsonb_exists_any(d.tags, :tags))
-        and (cast(:meta as jsonb) is null or not exists (
-            select from jsonb_array_elements(cast(:meta as jsonb)) as field (options)
-            where not exists (
-                select from jsonb_array_elements(field.options) as option (wanted) where d.extra_meta @> option.wanted
+        and (cast(:fields as jsonb) is null or not exists (
+            select from jsonb_array_elements(cast(:fields as jsonb)) as wanted (field)
+            where exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where field -> 'none' @> value
+            ) or field -> 'some' is not null and not exists (
+                select from jsonb_array_elements(d.fields -> (field ->> 'name')) as had (value)
+                where coalesce(field -> 'any' @> value, true)
+                    and coalesce(starts_with(value #>> cast(array[] as text[]), field ->> 'prefix'), true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gt') and value > field -> 'gt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'gte') and value >= field -> 'gte', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lt') and value < field -> 'lt', true)
+                    and coalesce(jsonb_typeof(value) = jsonb_typeof(field -> 'lte') and value <= field -> 'lte', true)
             )
         ))
+),
+outside as materialized (
+    select c.chunk_id, c.version_id, c.idx from chunks c
+    where cast(:section as text[]) is not null and c.tenant_id = :tenant
+        and c.version_id in (select version_id from allowed)
+        and c.heading_path[1:cardinality(cast(:section as text[]))] <> cast(:section as text[])
 ),
 scope as materialized (
     select coalesce(sum(nodes), 0)::float8 as nodes,
@@ -42,6 +56,7 @@ scored as materialized (
         sum(r.weight * u.frequency / (u.frequency + 0.375::float8 + 1.125::float8 * u.length / scope.mean)) as score
     from lists l join rarity r using (term) cross join scope
     cross join lateral unnest(l.places, l.frequencies, l.lengths) as u (place, frequency, length)
+    where (l.generation_id, u.place) not in (select version_id, idx from outside)
     group by l.generation_id, l.level, u.place
 ),
 best as materialized (
@@ -67,6 +82,7 @@ select c.chunk_id as node_id, 0 as level, w.generation_id, w.place, w.found, c.t
     (select coalesce(sum(score * score), 0) from scored) as squares
 from wanted w
 join chunks c on c.tenant_id = :tenant and c.version_id = w.generation_id and c.idx = w.place
+    and c.chunk_id not in (select chunk_id from outside)
 join embeddings e on e.tenant_id = :tenant and e.dataset_id = :dataset and e.owner_type = 'chunk'
     and e.owner_id = c.chunk_id and e.model = :model
 order by w.generation_id, w.place
