@@ -126,9 +126,10 @@ class SignedSender:
         )
 
     async def send(self, url: str, secret: str, message_id: str, body: str) -> Outcome:
-        request = {"content": body.encode(), "headers": signed(secret, message_id, datetime.now(UTC), body)}
+        headers = list(signed(secret, message_id, datetime.now(UTC), body).items())
+        request = self._pool.stream("POST", url, headers=headers, content=body.encode())
         try:
-            async with asyncio.timeout(self._timeout_s), self._pool.stream("POST", url, **request) as response:
+            async with asyncio.timeout(self._timeout_s), request as response:
                 return Outcome(status=response.status, error=told_of(response.status))
         except TimeoutError:
             return Outcome(error=f"no answer within {self._timeout_s:g} s")

@@ -73,7 +73,7 @@ class Datasets(Erasure):
 
     async def describe_anew(self, dataset_id: str, fields: Mapping[DatasetField, Any]) -> None:
         is_it = self.own(datasets), datasets.c.dataset_id == dataset_id
-        await self.execute(update(datasets).where(*is_it).values(**fields, updated_at=func.now()))
+        await self.execute(update(datasets).where(*is_it).values({**fields, "updated_at": func.now()}))
 
     async def want_tree(self, dataset_id: str) -> int:
         behind = datasets.c.wanted_revision > datasets.c.built_revision

@@ -27,7 +27,7 @@ ENDPOINTS = sorted(
     for router in ROUTERS
     for route in router.routes
     if isinstance(route, APIRoute) and route.include_in_schema
-    for method in route.methods
+    for method in route.methods or ()
 )
 
 
