@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +19,9 @@ from app.container import Container
 from app.settings import Settings
 from infra import webhooks as wire
 from infra.webhooks import SignedSender, is_public, signed
-from services.webhooks import MOST_ATTEMPTS, Delivery, Outcome, body_of, pause_after
+from interfaces_adaptor.repositories.webhooks import StoredWebhooks
+from services.errors import DatabaseUnavailable
+from services.webhooks import MOST_ATTEMPTS, Delivery, DueDelivery, Outcome, body_of, pause_after
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client
 from tests.factories import page
@@ -183,6 +185,53 @@ async def test_what_never_succeeds_ends_as_failed_and_says_why(
     assert told["next_attempt_at"] is None
     assert len(receiver.messages) == attempts
     assert await deliveries(api, webhook, status="delivered") == []
+
+
+@pytest.mark.usefixtures("running")
+async def test_an_address_that_does_not_answer_holds_up_itself_alone(api: ApiClient, receiver: Receiver) -> None:
+    begun: list[asyncio.Task[Any] | None] = []
+    released = asyncio.Event()
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.append(asyncio.current_task())
+        await released.wait()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        slow = await added(api, f"http://127.0.0.1:{port}/", events=["job.ended"])
+        await added(api, receiver.url, events=["job.ended"])
+        for number in range(12):
+            job = (await api.submit(page("bees"), dataset=f"d{number}"))["job_id"]
+            await api.post(f"/v1/jobs/{job}/cancel")
+        await receiver.told(12)
+        await api.ingest(page("salt"), name="salt.md", dataset="other")
+        assert len(begun) <= 2  # a second one only where the first ran into its time limit meanwhile
+        await api.delete(f"/v1/webhooks/{slow['webhook_id']}")
+        released.set()
+        await asyncio.gather(*(task for task in begun if task is not None))
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_delivery_outlives_a_database_that_does_not_answer(
+    api: ApiClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due_delivery, failed = StoredWebhooks.due_delivery, 0
+
+    async def at_last(self: StoredWebhooks, delivery_id: UUID) -> DueDelivery | None:
+        nonlocal failed
+        if failed < 2:
+            failed += 1
+            raise DatabaseUnavailable
+        return await due_delivery(self, delivery_id)
+
+    monkeypatch.setattr("interfaces_adaptor.jobs.queue.RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr(StoredWebhooks, "due_delivery", at_last)
+    webhook = await added(api, receiver.url, events=["job.ended"])
+    job = (await api.submit(page("bees")))["job_id"]
+    await api.post(f"/v1/jobs/{job}/cancel")
+    (told,) = await ended(api, webhook, 1)
+    assert (told["status"], told["attempts"], failed) == ("delivered", 1, 2)
 
 
 def test_pauses_grow_and_end() -> None:
