@@ -104,9 +104,10 @@ def pairs_of(texts: Sequence[str], count: int, seed: int = 7) -> list[Pair]:
             rare = [run for run in rare if len(re.findall(f"[{letters}]", run)) > 12]
             if rare:
                 text = draw.choice(rare)
-                form = forms[len(wanted[script]) % len(forms)]
-                if FORMS[form](text) != text:
-                    wanted[script].append(Pair(script, form, FORMS[form](text), place))
+                turn = len(wanted[script]) % len(forms)
+                changing = [form for form in forms[turn:] + forms[:turn] if FORMS[form](text) != text]
+                if changing:
+                    wanted[script].append(Pair(script, changing[0], FORMS[changing[0]](text), place))
                     break
     pairs = [pair for found in wanted.values() for pair in found]
     draw.shuffle(pairs)

@@ -16,6 +16,7 @@ from infra.db.schema import chunks, document_versions, documents, embeddings
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.generations import Generations
+from interfaces_adaptor.repositories.links import Links, aliases_of
 from interfaces_adaptor.repositories.postings import Postings
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.errors import DocumentNotFound
@@ -87,12 +88,10 @@ def chunk_from(row: RowMapping) -> Chunk:
 
 
 def names_from(row: RowMapping) -> tuple[str, ...]:
-    aliases = row["aliases"] if isinstance(row["aliases"], list) else [row["aliases"]]
-    named = [alias for alias in aliases if isinstance(alias, str)]
-    return names_of(row["file_name"], row["source"], row["title"], named)
+    return names_of(row["file_name"], row["source"], row["title"], aliases_of(row["aliases"]))
 
 
-class Documents(Generations, Postings, Erasure):
+class Documents(Generations, Postings, Links, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -123,7 +122,7 @@ class Documents(Generations, Postings, Erasure):
             fields=filter_fields(document.source, document.title, document.tags, document.extra_meta),
             **values,
         )
-        await self.execute(
+        stored = await self.first(
             added.on_conflict_do_update(
                 index_elements=["tenant_id", "dataset_id", "doc_id"],
                 set_={
@@ -137,7 +136,12 @@ class Documents(Generations, Postings, Erasure):
                     "updated_at": func.now(),
                     "deleted_at": None,
                 },
-            )
+            ).returning(documents.c.file_name, documents.c.source)
+        )
+        assert stored is not None
+        aliases = aliases_of(document.extra_meta.get("aliases"))
+        await self.put_links(
+            document.dataset_id, document.doc_id, stored["file_name"], stored["source"], aliases, document.links
         )
 
     async def add_version(self, version: NewVersion) -> UUID:

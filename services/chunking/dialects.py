@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, html_block
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.deflist import deflist_plugin
@@ -20,7 +21,7 @@ from services.chunking.pairs import NEVER, Pairs
 
 FRONT_MATTER_LINES = "front matter"  # in the parser's environment: how many lines it has
 _PAIRS = "pairs"
-_INTERRUPTED = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_INTERRUPTED: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
 # Math and comments that reach further than this have lost their end.
 _MOST_LINES = 500
 _MATH_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
