@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from bench.corpora import corpus
 from services.chunking import chunk_markdown
-from services.text.index_terms import index_terms
+from services.text.index_terms import TYPED, index_terms
 from services.text.passage_text import indexed_passage
 
 SCRIPTS = {
@@ -73,7 +73,7 @@ class Index:
         self.lengths: list[int] = []
         for place, text in enumerate(texts):
             counts = Counter(index_terms(text))
-            self.lengths.append(counts.total())
+            self.lengths.append(sum(n for term, n in counts.items() if not term.startswith(TYPED)))
             for term, frequency in counts.items():
                 self.places[term].append((place, frequency))
         self.mean = sum(self.lengths) / len(self.lengths)
@@ -83,6 +83,7 @@ class Index:
         for term in sorted(set(index_terms(question))):
             found = self.places.get(term, [])
             weight = math.log(1 + (len(self.lengths) - len(found) + 0.5) / (len(found) + 0.5))
+            weight *= 0.05 if term.startswith(TYPED) else 1
             for place, frequency in found:
                 scores[place] += weight * frequency / (frequency + 0.375 + 1.125 * self.lengths[place] / self.mean)
         return sorted(scores, key=lambda place: (-scores[place], place))[:count]
