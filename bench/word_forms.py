@@ -126,9 +126,9 @@ def main() -> None:
     ]
     index, pairs = Index(texts), pairs_of(texts, wanted)
     found = {pair: pair.passage in index.best(pair.question, 5) for pair in pairs}
-    for name, key in (("script", lambda pair: pair.script), ("form", lambda pair: pair.form)):
-        for value in sorted(set(map(key, pairs))):
-            hits = [found[pair] for pair in pairs if key(pair) == value]
+    for name in ("script", "form"):
+        for value in sorted({getattr(pair, name) for pair in pairs}):
+            hits = [found[pair] for pair in pairs if getattr(pair, name) == value]
             print(f"{name} {value}: {sum(hits)} of {len(hits)}")
     print(f"recall@5 over {len(texts)} passages: {sum(found.values())} of {len(pairs)}")
     for pair in pairs:

@@ -29,7 +29,7 @@ class DocumentLinks:
 
 def linked(hits: Sequence[Hit], links: Mapping[str, DocumentLinks]) -> list[Hit]:
     """The hits with their links: a passage has those that stand in its own text."""
-    return [with_links(hit, links[hit.doc_id]) if hit.doc_id in links else hit for hit in hits]
+    return [with_links(hit, links[hit.doc_id]) if hit.doc_id is not None else hit for hit in hits]
 
 
 def with_links(hit: Hit, links: DocumentLinks) -> Hit:
