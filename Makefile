@@ -52,7 +52,7 @@ bench: $(READY) ## Measure: chunking, writing vectors, corpora through the servi
 bench-tree: $(READY) ## Measure the tree engine: ARGS="--leaves 1000 --leaves 5000 --seeds 3 --json"
 	@$(BIN)/python -m bench.tree_engine $(ARGS)
 
-schema: $(READY) ## Render the tables of Database.md from infra/db/schema.py
+schema: $(READY) ## Render the tables of Database.md from infra/db/schema
 	@$(BIN)/python -m infra.db.describe Database.md
 
 constraints: ## Pin the newest allowed versions into constraints.txt

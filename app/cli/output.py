@@ -132,6 +132,15 @@ def shortened(text: str, length: int) -> str:
     return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 
+def place_of(span: dict[str, Any]) -> str:
+    """Where a citation can be looked up: file, lines, heading."""
+    if span["first_line"] is None:
+        return f"{span['doc_id']} [{span['start']}:{span['end']}]"
+    first, last = span["first_line"], span["last_line"]
+    lines = f"{first}-{last}" if last > first else f"{first}"
+    return f"{span['file'] or span['doc_id']}:{lines} {' > '.join(span['heading_path'])}".rstrip()
+
+
 def show_citations(answer: dict[str, Any], retrieval: dict[str, Any], usage: dict[str, Any]) -> None:
     shown: set[tuple[int, int]] = set()
     for statement in answer["statements"]:
@@ -140,7 +149,7 @@ def show_citations(answer: dict[str, Any], retrieval: dict[str, Any], usage: dic
                 if (citation["number"], span["start"]) in shown:
                     continue
                 shown.add((citation["number"], span["start"]))
-                place = f"{span['doc_id']} [{span['start']}:{span['end']}]"
+                place = place_of(span)
                 console.print(
                     f"[bold][{citation['number']}][/] [dim]{escape(place)}[/] {escape(shortened(span['text'], 200))}",
                     highlight=False,

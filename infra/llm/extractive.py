@@ -8,6 +8,8 @@ from services.compute import Compute
 from services.cost.usage import Usage
 from services.models.summary import Summary, SummaryRequest
 from services.text.extractive import NAME, summarise
+from services.text.key_phrases import MOST_TITLES
+from services.text.subjects import titles, told
 
 
 class ExtractiveSummarizer:
@@ -25,5 +27,9 @@ class ExtractiveSummarizer:
 
 def summary_of(request: SummaryRequest) -> tuple[tuple[str, ...], str]:
     """Runs in the process pool."""
-    found = summarise(request.texts, token_budget=request.max_tokens, heading_paths=request.heading_paths)
-    return found.titles, found.text
+    subject, budget = request.subject, request.max_tokens
+    # A whole without sections is told by its strongest sentences.
+    text = told(subject, budget) if subject is not None and subject.sections else ""
+    found = summarise(request.texts, token_budget=budget, heading_paths=request.heading_paths)
+    own = titles(subject) if subject is not None else ()
+    return tuple(dict.fromkeys((*own, *found.titles)))[:MOST_TITLES], text or found.text

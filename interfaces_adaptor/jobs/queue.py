@@ -65,8 +65,11 @@ def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequenc
         while True:
             try:
                 with structlog.contextvars.bound_contextvars(job_id=job.hex, tenant=tenant):
-                    # A row that waited for its time has no lock: now it is put in line behind its like.
-                    await (runner.run if context.job.lock else runner.queue_up)(tenant, job)
+                    if context.job.lock:
+                        await runner.run(tenant, job)
+                    else:
+                        # A row that waited for its time has no lock: now it is put in line behind its like.
+                        await runner.queue_up(tenant, job, context.job.id)
                 return
             except DatabaseUnavailable:
                 # Nothing could be written, not even that it failed. Meanwhile the row stays ours: should this worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interfaces_adaptor.repositories.cited import Cited
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntries
 from interfaces_adaptor.repositories.datasets import Datasets
 from interfaces_adaptor.repositories.document_entries import DocumentEntries
@@ -30,6 +31,7 @@ class Storage(
     JobEndings,
     Uploads,
     Search,
+    Cited,
     Ledger,
 ):
     """A unit of work that reaches everything. A flow names the methods that it calls in a Protocol beside itself."""

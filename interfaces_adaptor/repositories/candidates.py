@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -15,6 +15,7 @@ from services.retrieval.fusion import REACH, Candidate, Moments, Population
 from services.retrieval.hits import Filters
 
 PASSAGES, SUMMARIES, LIKENESS_SAMPLE = statement("passages"), statement("summaries"), statement("likeness_sample")
+RARITY = statement("rarity")
 
 # Vectors that mean and deviation of likeness are estimated from: a deviation to 1/sqrt(2 x 256), 4.4 %.
 SAMPLE = 256
@@ -65,6 +66,10 @@ class Candidates(UnitOfWork):
             **filter_values(filters),
         )
         return population(rows, await self._likeness(dataset, query, "tree_node"))
+
+    async def rarity(self, dataset: Dataset, terms: Sequence[str]) -> Mapping[str, float]:
+        rows = await self.all(RARITY, dataset=dataset.dataset_id, terms=list(terms))
+        return {row["term"]: float(row["weight"]) for row in rows}
 
     async def _likeness(self, dataset: Dataset, query: FloatArray, owner_type: str) -> Moments:
         row = await self.first(

@@ -11,7 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, document_versions
 from infra.uow.unit_of_work import UnitOfWork
-from interfaces_adaptor.repositories.documents import chunk_from, chunking_from
+from interfaces_adaptor.repositories.versions import chunk_from, chunking_from
 from services.domain import Chunk, Document, DocumentVersion
 from services.errors import AmbiguousDocument, DocumentNotFound
 

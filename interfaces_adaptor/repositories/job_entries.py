@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, and_, column, func, literal, or_, select, tuple_
 from sqlalchemy.engine import RowMapping
 
-from infra.db.schema import TIME, jobs
+from infra.db.schema import jobs
+from infra.db.schema.columns import TIME
 from infra.uow.unit_of_work import UnitOfWork
 from interfaces_adaptor.repositories.jobs import SHOWN
 from services.jobs.job import Job

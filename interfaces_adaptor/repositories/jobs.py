@@ -123,6 +123,18 @@ class Jobs(UnitOfWork):
             await self._count_interruption(jobs.c.job_id == job_id)
         await self._enqueue(job_id, delay_s)
 
+    async def is_queued_as(self, job_id: UUID, queue_job_id: int | None) -> bool:
+        of = jobs.c
+        row = await self.first(
+            select(of.job_id).where(
+                self.own(jobs),
+                of.job_id == job_id,
+                of.queue_job_id == queue_job_id,
+                of.status.in_(("queued", "running")),
+            )
+        )
+        return row is not None
+
     async def _count_interruption(self, *which: ColumnElement[bool]) -> Sequence[RowMapping]:
         so_far = func.coalesce(jobs.c.params["interruptions"].as_integer(), 0)
         interruptions = func.jsonb_build_object("interruptions", so_far + 1)

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, datasets, tree_edges, tree_node_chunks, tree_nodes
-from interfaces_adaptor.repositories.documents import chunk_from
 from interfaces_adaptor.repositories.trees import Trees
+from interfaces_adaptor.repositories.versions import chunk_from
 from services.domain import Chunk, JsonObject
 from services.errors import DatasetNotFound, NodeNotFound, TreeNotFound
 from services.tree.nodes import NodeKind, Tree

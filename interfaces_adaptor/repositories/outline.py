@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from interfaces_adaptor.repositories.nearest import Nearest
@@ -12,12 +13,29 @@ from services.retrieval.hits import Filters
 OUTLINE_PASSAGES, OUTLINE_SUMMARIES = statement("outline_passages"), statement("outline_summaries")
 
 
+# A question that names a tag is compared with no more of them.
+MOST_TAGS = 1_000
+
+
 class Outline(Nearest):
-    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
-        every = max(1, -(-await self.count_passages(dataset, filters) // limit))
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int, heading: Sequence[str] = ()) -> list[UUID]:
+        every = 1 if heading else max(1, -(-await self.count_passages(dataset, filters) // limit))
         values = {"dataset": dataset.dataset_id, "limit": limit, **filter_values(filters)}
         if every > 1:
             rows = await self.all(OUTLINE_SUMMARIES, tree=dataset.live_tree_id, **values)
             if rows:
                 return [row["node_id"] for row in rows]
-        return [row["chunk_id"] for row in await self.all(OUTLINE_PASSAGES, every=every, **values)]
+        rows = await self.all(OUTLINE_PASSAGES, every=every, heading=list(heading) or None, **values)
+        return [row["chunk_id"] for row in rows]
+
+    async def tags(self, dataset: Dataset) -> list[str]:
+        rows = await self.all(
+            """
+            select distinct tag from documents d cross join jsonb_array_elements_text(d.tags) as tag
+            where d.tenant_id = :tenant and d.dataset_id = :dataset and d.deleted_at is null
+            order by tag limit :limit
+            """,
+            dataset=dataset.dataset_id,
+            limit=MOST_TAGS,
+        )
+        return [row["tag"] for row in rows]

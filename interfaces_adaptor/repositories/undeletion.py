@@ -26,10 +26,12 @@ class Undeletion(UnitOfWork):
         if back is None:
             return None
         of = document_versions.c
+        of_it = self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id
+        # Served anew: a roll-back to a time when it was deleted puts it away again.
+        await self.execute(update(document_versions).where(*of_it, of.state == "ready").values(ready_at=func.now()))
+        # After a roll-back the newest version may be one that was replaced.
         rows = await self.all(
-            select(of.version_id, of.build_tree)
-            .where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
-            .order_by(of.number.desc())
+            select(of.version_id, of.build_tree).where(*of_it).order_by(of.state == "superseded", of.number.desc())
         )
         await self._show([row["version_id"] for row in rows])
         return bool(rows and rows[0]["build_tree"])

@@ -25,7 +25,7 @@ from services.errors import (
     ProviderError,
     RaptorError,
 )
-from services.jobs.job import TERMINAL, Job, JobStatus, JobType, Lease
+from services.jobs.job import Job, JobStatus, JobType, Lease
 from services.jobs.run import JobRun, ReportStorage
 from services.jobs.secrets import SecretBox
 from services.storage import OpenStorage
@@ -80,6 +80,10 @@ class RunStorage(ReportStorage, Protocol):
 
     async def postpone_job(self, job_id: UUID, delay_s: float, *, interrupted: bool = False) -> None:
         """Back to the queue; `interrupted`: the attempt that ended did so for no fault of the job."""
+        ...
+
+    async def is_queued_as(self, job_id: UUID, queue_job_id: int | None) -> bool:
+        """Whether the job has not ended and this is its row in the queue now."""
         ...
 
     async def fail_job(self, lease: Lease, status: JobStatus, error: JsonObject, figures: JsonObject) -> None:
@@ -180,11 +184,10 @@ class JobRunner:
                 await work.postpone_job(job_id, 0.0, interrupted=True)
                 await work.commit()
 
-    async def queue_up(self, tenant: TenantId, job_id: UUID) -> None:
-        """A job whose pause is over takes its place in the queue."""
+    async def queue_up(self, tenant: TenantId, job_id: UUID, queue_job_id: int | None) -> None:
+        """A job whose pause is over takes its place in the queue, unless it was hastened before."""
         async with self._open(tenant) as work:
-            job = await work.get_job(job_id)
-            if job.status not in TERMINAL:
+            if await work.is_queued_as(job_id, queue_job_id):
                 await work.postpone_job(job_id, 0.0)
                 await work.commit()
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.cost.usage import Usage
 from services.domain import JsonObject
+from services.text.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class SummaryRequest:
     """A group to be summarised: its texts in reading order, and for each the titles of what it belongs to.
 
     The texts together are cut to `token_budget`, the summary has at most `max_tokens`. `sources` are the versions of
-    documents that the texts stand in or were written from.
+    documents that the texts stand in or were written from. `subject` is what a group of summaries, or a root, tells of:
+    who has no words of his own makes the summary of that.
     """
 
     texts: tuple[str, ...]
@@ -23,6 +25,7 @@ class SummaryRequest:
     token_budget: int
     max_tokens: int
     sources: tuple[UUID, ...] = ()
+    subject: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ no model is asked.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from services.errors import ContextTooLong, ProviderBadAnswer, ProviderError
 from services.models.chat import ChatAnswer, ChatModel, ChatRequest
 from services.models.registry import AUTO, Models
 from services.retrieval.citations import Claim, ClaimReader, overlap, support_in
-from services.retrieval.extractive_answer import quotes
+from services.retrieval.extractive_answer import Quote, overview_quotes, quotes
 from services.retrieval.hits import Hit
 from services.retrieval.query import Query
 from services.retrieval.retrieve import Retrieved, Retriever
@@ -39,6 +40,9 @@ LONGEST_S = 300.0
 CHARACTERS_A_TOKEN = 12
 # A citation of a summary shows at most so many of the passages under it, out of so many that are compared.
 MOST_SPANS, MOST_PASSAGES = 3, 200
+# Of a claim, the longest words are looked for where a summary stands over more passages than these.
+MOST_TELLING = 8
+TELLING = re.compile(r"\w{2,}")
 
 
 class PassageStorage(UnitOfWork, Protocol):
@@ -46,6 +50,17 @@ class PassageStorage(UnitOfWork, Protocol):
 
     async def served_chunks(self, dataset_id: str, chunk_ids: Sequence[UUID]) -> list[Chunk]:
         """Those of the chunks that are served, in no order."""
+        ...
+
+    async def chunks_with(
+        self, dataset_id: str, chunk_ids: Sequence[UUID], words: Sequence[str], limit: int
+    ) -> list[Chunk]:
+        """At most `limit` of those of the chunks that are served, first those that have most of the words, which are in
+        lower case."""
+        ...
+
+    async def place_of(self, chunk_id: UUID, start: int, end: int) -> Place | None:
+        """Where characters `start` to `end` of the chunk's version stand; None where it is served no more."""
         ...
 
 
@@ -60,6 +75,17 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text can be found: the document's source, else its file's name; titles above, outermost first; lines from
+    1, the last one included."""
+
+    file: str | None
+    heading_path: tuple[str, ...]
+    first_line: int
+    last_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """`text` is the document's text from `start` to `end`, in characters."""
 
@@ -68,6 +94,7 @@ class Span:
     start: int
     end: int
     text: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +185,10 @@ class Answerer:
         yield Evidence(retrieved, resolved.name, resolved.note)
         text, finish, statements = "", "stop", list[Statement]()
         hits: Sequence[Hit] = retrieved.hits
-        written = quoted(query.text, hits) if model is None or not hits else generated(model, question, hits)
+        if model is None or not hits:
+            written = quoted(extractive(query.text, retrieved))
+        else:
+            written = generated(model, question, hits)
         async with aclosing(written):
             async for part in written:
                 if isinstance(part, Shown):
@@ -186,7 +216,7 @@ class Answerer:
         citations = []
         for number in claim.numbers:
             hit = hits[number - 1] if 1 <= number <= len(hits) else None
-            spans = await self._spans(tenant, dataset_id, claim.text, hit) if hit is not None else ()
+            spans = await self._spans(tenant, dataset_id, claim, hit) if hit is not None else ()
             citations.append(Citation(number, hit, spans))
         cited = [citation.hit.text for citation in citations if citation.hit is not None]
         unresolved = len(cited) < len(citations)
@@ -199,17 +229,38 @@ class Answerer:
             unsupported=unsupported(claim.text, cited) if cited else (),
         )
 
-    async def _spans(self, tenant: TenantId, dataset_id: str, claim: str, hit: Hit) -> tuple[Span, ...]:
+    async def _spans(self, tenant: TenantId, dataset_id: str, claim: Claim, hit: Hit) -> tuple[Span, ...]:
         """Where in the documents the claim stands: of a passage the sentences that say it, of a summary those of the
         passages under it that say most of it."""
-        if hit.kind == "leaf" and hit.doc_id is not None and hit.start is not None:
-            return (span_in(claim, hit.doc_id, hit.node_id, hit.start, hit.text),)
         async with self._open(tenant) as work:
-            chunks = await work.served_chunks(dataset_id, hit.chunk_ids[:MOST_PASSAGES])
-        shares = {chunk.chunk_id: overlap(claim, chunk.text) for chunk in chunks}
-        chunks.sort(key=lambda chunk: (-shares[chunk.chunk_id], chunk.doc_id, chunk.idx))
-        best = [chunk for chunk in chunks[:MOST_SPANS] if shares[chunk.chunk_id] >= 0.5 * shares[chunks[0].chunk_id]]
-        return tuple(span_in(claim, one.doc_id, one.chunk_id, one.start, one.text) for one in best)
+            if hit.kind == "leaf" and hit.doc_id is not None and hit.start is not None:
+                found = [span_of_passage(claim, hit, hit.doc_id, hit.start)]
+            else:
+                found = spans_of_summary(claim, await passages_under(work, dataset_id, claim, hit))
+            places = [await work.place_of(span.chunk_id, span.start, span.end) for span in found]
+        return tuple(replace(span, place=place) for span, place in zip(found, places, strict=True))
+
+
+async def passages_under(work: PassageStorage, dataset_id: str, claim: Claim, hit: Hit) -> list[Chunk]:
+    """Of a summary over thousands of passages those that have most of the claim's words."""
+    if len(hit.chunk_ids) <= MOST_PASSAGES:
+        return await work.served_chunks(dataset_id, hit.chunk_ids)
+    told = sorted({word.lower() for word in TELLING.findall(claim.text)}, key=lambda word: (-len(word), word))
+    return await work.chunks_with(dataset_id, hit.chunk_ids, told[:MOST_TELLING], MOST_PASSAGES)
+
+
+def spans_of_summary(claim: Claim, chunks: list[Chunk]) -> list[Span]:
+    shares = {chunk.chunk_id: overlap(claim.text, chunk.text) for chunk in chunks}
+    chunks.sort(key=lambda chunk: (-shares[chunk.chunk_id], chunk.doc_id, chunk.idx))
+    best = [chunk for chunk in chunks[:MOST_SPANS] if shares[chunk.chunk_id] >= 0.5 * shares[chunks[0].chunk_id]]
+    return [span_in(claim.text, one.doc_id, one.chunk_id, one.start, one.text) for one in best]
+
+
+def span_of_passage(claim: Claim, hit: Hit, doc_id: str, offset: int) -> Span:
+    if claim.place is None:
+        return span_in(claim.text, doc_id, hit.node_id, offset, hit.text)
+    start, end = claim.place
+    return Span(doc_id, hit.node_id, offset + start, offset + end, hit.text[start:end])
 
 
 def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> Span:
@@ -218,15 +269,22 @@ def span_in(claim: str, doc_id: str, chunk_id: UUID, offset: int, text: str) -> 
     return Span(doc_id, chunk_id, offset + start, offset + end, text[start:end])
 
 
-async def quoted(question: str, hits: Sequence[Hit]) -> AsyncGenerator[Part, None]:
+def extractive(question: str, retrieved: Retrieved) -> list[Quote]:
+    hits = retrieved.hits
+    if retrieved.mode == "digest":
+        return overview_quotes(hits)
+    return quotes(question, hits, retrieved.rarity)
+
+
+async def quoted(quotes: Sequence[Quote]) -> AsyncGenerator[Part, None]:
     """An answer without a model. Its claims are not read from its text: a quotation may hold brackets of its own."""
     position = 0
-    for quote in quotes(question, [hit.text for hit in hits], [hit.heading_path for hit in hits]):
+    for quote in quotes:
         before = " " if position else ""
         text = f"{quote.text} [{quote.source + 1}]"
         yield Delta(before + text)
         position += len(before)
-        yield Claim(position, position + len(text), quote.text, (quote.source + 1,))
+        yield Claim(position, position + len(text), quote.text, (quote.source + 1,), quote.place)
         position += len(text)
 
 

@@ -28,12 +28,13 @@ _LEAST_GAIN = 0.15
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A statement, `answer[start:end]` with its markers, and the numbers that it cites, in order. `text` is without
-    the markers."""
+    the markers. `place` is where a quotation stands in its source's text."""
 
     start: int
     end: int
     text: str
     numbers: tuple[int, ...]
+    place: tuple[int, int] | None = None
 
 
 def claims_of(answer: str) -> list[Claim]:

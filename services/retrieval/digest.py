@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import MappingProxyType
 
 from services.retrieval.hits import Hit
-from services.retrieval.packing import part_of
-from services.text.sentences import sentences
+from services.retrieval.window import part_of
+from services.text.extractive import stands_alone
+from services.text.sentences import read_sentences
 from services.text.words import words
 
 # A sentence of fewer words is charged for so many: gain a word loves shreds.
 LEAST_WORDS = 12
 AGAIN = 0.5  # what a word counts when it is said once more
 WORDS_PER_TOKEN = 0.75
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,15 @@ class Unit:
     cost: float
 
 
-def digest(hits: Sequence[Hit], top_k: int, max_tokens: int) -> list[Hit]:
+def digest(hits: Sequence[Hit], top_k: int, max_tokens: int, said: Mapping[str, int] = NOTHING) -> list[Hit]:
     """From passages and summaries `hits`, in the order in which they were taken; a score is the gain a word at that
-    moment."""
+    moment. `said` counts how often a word was said before."""
     worth = Counter(chain.from_iterable(set(words(hit.text)) for hit in hits))
     units = list(units_of(hits))
-    said: Counter[str] = Counter()
+    told = Counter(said)
 
     def gain(unit: Unit) -> float:
-        return float(sum(worth[term] * AGAIN ** said[term] for term in unit.terms)) / unit.cost
+        return float(sum(worth[term] * AGAIN ** told[term] for term in unit.terms)) / unit.cost
 
     # Gains only fall, so that the first unit whose stale gain is still the best after a fresh look is the best.
     waiting = [(-gain(unit), place) for place, unit in enumerate(units)]
@@ -58,24 +61,24 @@ def digest(hits: Sequence[Hit], top_k: int, max_tokens: int) -> list[Hit]:
         if waiting and fresh < -waiting[0][0]:
             heapq.heappush(waiting, (-fresh, place))
             continue
-        said.update(unit.terms)
+        told.update(unit.terms)
         taken.append(replace(unit.hit, score=fresh))
         left -= unit.hit.token_cnt
     return taken
 
 
 def units_of(hits: Sequence[Hit]) -> Iterator[Unit]:
-    """Sentences of prose and lists; what two passages share by overlap is there once."""
+    """Sentences that stand by themselves; what two passages share by overlap is there once."""
     seen: set[tuple[str, int]] = set()
     for hit in hits:
         if hit.doc_id is None or hit.start is None:
             yield unit_of(hit)
             continue
-        for start, end, kind in sentences(hit.text):
-            at = (hit.doc_id, hit.start + end)
-            if kind in ("prose", "item") and at not in seen:
+        for sentence in read_sentences(hit.text):
+            at = (hit.doc_id, hit.start + sentence.end)
+            if at not in seen and stands_alone(sentence):
                 seen.add(at)
-                yield unit_of(part_of(hit, hit.start + start, hit.start + end))
+                yield unit_of(part_of(hit, hit.start + sentence.start, hit.start + sentence.end))
 
 
 def unit_of(hit: Hit) -> Unit:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 
 from services.retrieval.hits import Hit
-from utils.tokens import estimate_tokens
+from services.retrieval.window import part_of, window
 
 Order = Literal["score", "source"]
 
@@ -19,6 +20,7 @@ SAID_BY_PASSAGE = 0.8
 SAID_BY_SUMMARY = 0.5
 # A remainder shorter than this is a stump of a sentence.
 LEAST_TOKENS = 12
+NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 # Words in a row that make a repetition. An ideograph, syllable or kana counts as a word.
 RUN = 5
 _WORD = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\\W_]+")
@@ -80,9 +82,15 @@ class Context:
 
 
 def packed(
-    hits: Iterable[Hit], top_k: int, max_tokens: int, quotas: Mapping[int, int] | None = None, order: Order = "score"
+    hits: Iterable[Hit],
+    top_k: int,
+    max_tokens: int,
+    quotas: Mapping[int, int] | None = None,
+    order: Order = "score",
+    weights: Mapping[str, float] = NO_WEIGHTS,
 ) -> list[Hit]:
-    """At most `top_k` hits of at most `max_tokens` together, from `hits` in their order.
+    """At most `top_k` hits of at most `max_tokens` together, from `hits` in their order. What is left of the budget is
+    filled with the sentences around what is asked for; `weights` are those of the question's terms.
 
     No range of a document is given twice, and a text is left out when most of it stands in what was taken, or, for a
     summary, when most of the passages under it do. Passages that touch in their document become one hit: neighbours
@@ -100,7 +108,9 @@ def packed(
         if used.get(hit.level, 0) >= quotas.get(hit.level, top_k):
             continue
         rest = context.remainder(hit)
-        if rest is None or rest.token_cnt > left or context.says(rest):
+        if rest is not None and rest.token_cnt > left:
+            rest = window(rest, left, weights) if left >= LEAST_TOKENS else None
+        if rest is None or rest.token_cnt < LEAST_TOKENS < hit.token_cnt or context.says(rest):
             continue
         if taken and touching(taken[-1], rest):
             taken[-1] = joined(taken[-1], rest)
@@ -151,15 +161,6 @@ def joined(one: Hit, other: Hit) -> Hit:
         end=last.end,
         chunk_ids=chunk_ids,
     )
-
-
-def part_of(hit: Hit, start: int, end: int) -> Hit:
-    """The passage cut to characters `start` to `end` of its document, without white space at its ends."""
-    assert hit.start is not None
-    text = hit.text[start - hit.start : end - hit.start]
-    begin = len(text) - len(text.lstrip()) if start != hit.start else 0
-    text = text[begin:]
-    return replace(hit, text=text, token_cnt=estimate_tokens(text), start=start + begin, end=start + begin + len(text))
 
 
 def shingles(text: str) -> set[int]:

@@ -7,8 +7,8 @@ each part buys.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from services.arrays import FloatArray
 from services.cost.budget import CallContext
@@ -16,32 +16,32 @@ from services.cost.usage import Usage
 from services.domain import Dataset, TenantId
 from services.errors import ConcurrentChange, EmbeddingNotReady, EmbeddingSpaceConflict
 from services.models.registry import Models
-from services.retrieval.digest import digest
 from services.retrieval.expand import expanded
 from services.retrieval.hits import Hit, Scored
 from services.retrieval.linked import linked
 from services.retrieval.packing import best, packed
 from services.retrieval.query import Query
-from services.retrieval.rank import rank
+from services.retrieval.question import read_question
+from services.retrieval.rank import BUILTIN, rank
 from services.retrieval.rerank import reranked
-from services.retrieval.route import Route, UsedMode, route
+from services.retrieval.route import UsedMode, route
+from services.retrieval.scope import Scope, scope_of
 from services.retrieval.search_storage import SearchStorage
 from services.retrieval.traverse import traverse
+from services.retrieval.whole import Whole, digest_of, read_whole
 from services.storage import OpenStorage
 from services.text.extractive import NAME as EXTRACTIVE
+from services.text.index_terms import index_terms
 from services.tree.nodes import tree_name
 
 # Ranked nodes whose texts are read for packing, quotas and reranking.
 READ = 150
-# Nodes that the sentences of a digest are taken from, and its length where no budget is given.
-OUTLINE = 512
-DIGEST_TOKENS = 2_000
 UNBOUNDED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """`notes` tell of what could not be done as asked."""
+    """`notes` tell of what could not be done as asked; `rarity` is the BM25 weight of the question's terms."""
 
     hits: Sequence[Hit]
     tree_id: str | None
@@ -49,6 +49,7 @@ class Retrieved:
     usage: Usage
     reason: str = ""
     notes: tuple[str, ...] = ()
+    rarity: Mapping[str, float] = field(default_factory=dict)
 
 
 class Retriever:
@@ -60,26 +61,36 @@ class Retriever:
     async def retrieve(self, tenant: TenantId, query: Query) -> Retrieved:
         """Raises DatasetNotFound, EmbeddingNotReady, EmbeddingSpaceConflict, TreeNotFound, UnknownModel,
         MissingProviderKey, EmbeddingServiceUnavailable, DatabaseUnavailable."""
-        asked = await self._dataset(tenant, query)
-        context = CallContext(tenant, asked.dataset_id, keys=query.keys)
+        before = await self._dataset(tenant, query)
+        context = CallContext(tenant, before.dataset_id, keys=query.keys)
         reranker = self._models.reranker(query.reranker, context) if query.reranker else None
-        vector, usage = await self._query_vector(asked, query, context)
+        asked = read_question(query.text)
+        wanted = replace(query, text=asked.text)
+        vector, usage = await self._query_vector(before, wanted if is_builtin(before) else query, context)
         async with self._open(tenant, snapshot=True) as work:
             await work.limit_time(self._timeout_s)
             dataset = await work.get_dataset(query.dataset_id)
-            if dataset.space != asked.space:
+            if dataset.space != before.space:
                 raise ConcurrentChange("The dataset was moved to another embedding model just now: ask again.")
-            way = await route_of(work, dataset, query)
-            scored = await scored_nodes(work, dataset, query, vector, way.mode)
-            hits = await read_hits(work, dataset, query, scored, way.mode)
+            own_words = await has_own_words(work, dataset)
+            scope = await scope_of(work, dataset, wanted, asked, vector) if query.mode == "auto" else None
+            name = scope.name if scope else None
+            way = route(query.mode, name, levels=query.filters.level, own_words=own_words)
+            found: Whole | Sequence[Hit]
+            if way.mode == "digest":
+                found = await read_whole(work, dataset, scope or Scope(query.filters), expand=query.expand)
+            else:
+                scored = await scored_nodes(work, dataset, wanted, vector, way.mode)
+                found = await read_hits(work, dataset, wanted, scored)
+            rarity = await work.rarity(dataset, sorted(set(index_terms(wanted.text))))
         notes: tuple[str, ...] = ()
-        if reranker is not None and way.mode != "digest":
-            hits, spent, notes = await reranked(reranker, query.text, hits)
+        if reranker is not None and not isinstance(found, Whole):
+            found, spent, notes = await reranked(reranker, query.text, found)
             usage += spent
         # Packing and digests compare thousands of words: not on the loop that serves everybody else.
-        hits = await asyncio.to_thread(returned, hits, query, way.mode)
+        hits = await asyncio.to_thread(returned, found, query, rarity, own_words=own_words)
         tree_id = tree_name(dataset.live_tree_id) if dataset.live_tree_id else None
-        return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes)
+        return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes, rarity)
 
     async def _dataset(self, tenant: TenantId, query: Query) -> Dataset:
         async with self._open(tenant) as work:
@@ -97,30 +108,29 @@ class Retriever:
         return embedded.vectors[0], embedded.usage
 
 
-async def route_of(work: SearchStorage, dataset: Dataset, query: Query) -> Route:
-    own_words = False
-    if query.mode == "auto" and dataset.live_tree_id is not None:
-        tree = await work.live_tree(dataset.dataset_id)
-        own_words = tree is not None and tree.params.get("summary_llm") != EXTRACTIVE
-    return route(query.mode, query.text, levels=query.filters.level, own_words=own_words)
+def is_builtin(dataset: Dataset) -> bool:
+    """Whether vectors are of words, so that words of asking would be searched for."""
+    return dataset.space.provider == BUILTIN
+
+
+async def has_own_words(work: SearchStorage, dataset: Dataset) -> bool:
+    """Whether the live tree's summaries say more than the passages' own sentences do."""
+    tree = await work.live_tree(dataset.dataset_id) if dataset.live_tree_id is not None else None
+    return tree is not None and tree.params.get("summary_llm") != EXTRACTIVE
 
 
 async def scored_nodes(
     work: SearchStorage, dataset: Dataset, query: Query, vector: FloatArray, mode: UsedMode
 ) -> list[Scored]:
-    """In the order in which they are to be read; those of an outline have no score."""
+    """In the order in which they are to be read."""
     if mode == "tree_traversal":
         return await traverse(work, dataset, query, vector)
-    if mode == "digest":
-        return [Scored(node_id, 0, 0.0) for node_id in await work.outline(dataset, query.filters, OUTLINE)]
     return await rank(work, dataset, query, vector, mode)
 
 
-async def read_hits(
-    work: SearchStorage, dataset: Dataset, query: Query, scored: Sequence[Scored], mode: UsedMode
-) -> Sequence[Hit]:
+async def read_hits(work: SearchStorage, dataset: Dataset, query: Query, scored: Sequence[Scored]) -> Sequence[Hit]:
     """Texts, paths to the root and evidence of as many nodes as the answer may need."""
-    hits = await work.hits(dataset, scored if mode == "digest" else scored[: nodes_to_read(query)], query.filters)
+    hits = await work.hits(dataset, scored[: nodes_to_read(query)], query.filters)
     paths = await work.paths(dataset, [hit.node_id for hit in hits])
     hits = [replace(hit, path=paths.get(hit.node_id, ())) for hit in hits]
     hits = linked(hits, await work.links(dataset, sorted({hit.doc_id for hit in hits if hit.doc_id is not None})))
@@ -137,13 +147,12 @@ def nodes_to_read(query: Query) -> int:
     return max(READ, query.top_k)
 
 
-def returned(hits: Sequence[Hit], query: Query, mode: UsedMode) -> list[Hit]:
-    """A digest of the hits, as many as the budget holds, or the best `top_k`."""
-    if mode == "digest":
-        budget = DIGEST_TOKENS if query.max_tokens is None else query.max_tokens
-        hits = digest(hits, query.top_k, budget)
-        return packed(hits, query.top_k, budget, order="source") if query.order == "source" else hits
-    if query.max_tokens is None:
-        hits = best(hits, query.top_k, query.quotas)
+def returned(found: Whole | Sequence[Hit], query: Query, rarity: Mapping[str, float], *, own_words: bool) -> list[Hit]:
+    """Of a whole its summaries and a digest, of ranked hits as many as the budget holds, or the best `top_k`."""
+    if isinstance(found, Whole):
+        hits = digest_of(found, query.top_k, query.max_tokens, deep=own_words or query.max_tokens is None)
         return packed(hits, query.top_k, UNBOUNDED, order="source") if query.order == "source" else hits
-    return packed(hits, query.top_k, query.max_tokens, query.quotas, query.order)
+    if query.max_tokens is None:
+        hits = best(found, query.top_k, query.quotas)
+        return packed(hits, query.top_k, UNBOUNDED, order="source") if query.order == "source" else hits
+    return packed(found, query.top_k, query.max_tokens, query.quotas, query.order, rarity)

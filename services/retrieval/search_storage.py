@@ -57,6 +57,10 @@ class SearchStorage(UnitOfWork, Protocol):
         """The same of the live tree's summaries, which have no neighbours."""
         ...
 
+    async def rarity(self, dataset: Dataset, terms: Sequence[str]) -> Mapping[str, float]:
+        """The BM25 weight (idf) of those terms that passages of the dataset have."""
+        ...
+
     async def children(
         self, dataset: Dataset, query: FloatArray, parents: Sequence[UUID] | None, limit: int, filters: Filters
     ) -> list[Branch]:
@@ -77,7 +81,12 @@ class SearchStorage(UnitOfWork, Protocol):
         """For each node that has a parent in the live tree, the way to the root."""
         ...
 
-    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int, heading: Sequence[str] = ()) -> list[UUID]:
         """What stands for the whole in at most `limit` nodes, in reading order: all passages where they are so few,
-        else the lowest level of summaries that is small enough, else every so many passages."""
+        else the lowest level of summaries that is small enough, else every so many passages. With `heading`, the first
+        `limit` passages under it."""
+        ...
+
+    async def tags(self, dataset: Dataset) -> list[str]:
+        """Those that documents of the dataset have."""
         ...

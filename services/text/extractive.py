@@ -34,6 +34,12 @@ from services.text.sentences import ReadSentence, read_sentences
 from services.text.words import words
 from utils.tokens import estimate_tokens, truncate_to_tokens
 
+# Sentences that say what the text will do and not what it is about.
+_ANNOUNCING = (
+    "let’s ", "let's ", "take a look", "as follows", "shown in ", "we’ll look", "we'll look", "click here",
+    "schauen wir", "regardons", "veamos", "рассмотрим", "hãy xem", "让我们", "我们来看", "見てみましょう",
+)  # fmt: skip
+
 NAME = "builtin/extractive"
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,6 +61,18 @@ _CODE_SPAN = re.compile(r"`[^`]*`")
 _SYMBOL = re.compile(r"[{}\[\]();=<>\\|$#@*_+~^&]|//")
 _PLAIN_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_LEADS_IN = frozenset(":：︰")
+_CAPTION = re.compile(
+    r"(?:figure|fig\.|table|listing|abbildung|tabelle|tableau|figura|tabla|tabela|рис(?:унок|\.)|таблица|hình|bảng|图|圖|表)"
+    r"\s*[\dA-Z][\d.–-]*\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"(?:note|tip|warning|hinweis|tipp|achtung|nota|remarque|astuce|consejo|примечание|совет|lưu ý|mẹo|注意|提示|備考)"
+    r"\s*[:：]",
+    re.IGNORECASE,
+)
+_DEBRIS = re.compile(r"[^\w]*(?:[\w-]+=[\"'“][^\"'”]*[\"'”]|/?>|<|https?://\S+\s*$)")
 _HAN_KANA = re.compile("[\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff5e]")
 
 
@@ -133,7 +151,7 @@ def _candidates(
             seen.add(shown)
             terms = words(shown)
             on_topic = not topic.isdisjoint(terms[:_SUBJECT])
-            prior = float(weights[source]) * _prior(sentence, tokens, place, on_topic=on_topic)
+            prior = float(weights[source]) * standing(sentence, tokens, place, on_topic=on_topic)
             rank = 1 if rank == 0 and prior < _LEAST_PRIOR else rank
             found = _Candidate(source, sentence.start, sentence.end, shown, tokens, Counter(terms), prior)
             ranked[rank].append(found)
@@ -144,6 +162,18 @@ def _candidates(
     return candidates
 
 
+def stands_alone(sentence: ReadSentence) -> bool:
+    """Whether a reader who sees nothing else can do something with it: no line of code or a table, no caption, nothing
+    that a colon leads in or that points at what is beside it, no mere link or tag."""
+    shown = sentence.shown
+    if sentence.kind not in ("prose", "item") or not any(map(str.isalpha, shown)) or _looks_like_code(shown):
+        return False
+    if shown.rstrip("*_ ")[-1:] in _LEADS_IN or _CAPTION.match(shown) or _DEBRIS.match(shown):
+        return False
+    lower = shown.lower()
+    return not any(part in lower for part in _ANNOUNCING)
+
+
 def _rank(sentence: ReadSentence, tokens: int) -> int | None:
     """0 for a sentence, 1 for a line of prose or a list, 2 for other lines that have words, None for the rest."""
     shown = sentence.shown
@@ -152,8 +182,13 @@ def _rank(sentence: ReadSentence, tokens: int) -> int | None:
         return None
     if sentence.kind not in ("prose", "item") or letters < 0.5 * len(shown) or _looks_like_code(shown):
         return 2
-    whole = shown.count("(") == shown.count(")") and shown.count('"') % 2 == 0 and not shown[0].islower()
-    return 0 if tokens >= 6 and whole and _TERMINATED.search(shown) else 1
+    return 0 if tokens >= 6 and is_whole(shown) and stands_alone(sentence) else 1
+
+
+def is_whole(shown: str) -> bool:
+    """Whether it begins and ends as a sentence does."""
+    paired = shown.count("(") == shown.count(")") and shown.count('"') % 2 == 0
+    return paired and not shown[0].islower() and bool(_TERMINATED.search(shown))
 
 
 def _looks_like_code(shown: str) -> bool:
@@ -162,8 +197,9 @@ def _looks_like_code(shown: str) -> bool:
     return len(_SYMBOL.findall(bare)) > 0.05 * len(bare) or bare.startswith(("//", "/*")) or '">' in bare
 
 
-def _prior(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -> float:
-    """Worth most: what opens its text, stands by itself, and says what the subject of its heading is."""
+def standing(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -> float:
+    """How well a sentence, the `place`th of its text, would stand by itself. Worth most: what opens its text, leans on
+    nothing, and says what the subject of its heading is."""
     shown = sentence.shown
     lower = shown.lower()
     opening = _PLAIN_WORD.findall(lower[:120])[:_OPENING] or [""]
@@ -184,6 +220,8 @@ def _prior(sentence: ReadSentence, tokens: int, place: int, *, on_topic: bool) -
         prior *= 0.5
     if sentence.kind == "item":
         prior *= 0.8
+    if _ASIDE.match(shown):
+        prior *= 0.4
     details = shown.count("`") // 2 + len(_NUMBER.findall(shown))
     return prior * 0.85 ** max(0, details - 1) * min(1.0, tokens / 12) * min(1.0, 60 / tokens)
 

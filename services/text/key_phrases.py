@@ -16,7 +16,6 @@ from services.text.words import fold, stem
 
 MAX_TITLE = 32
 MOST_TITLES = 4  # that a group can be given, so that its siblings may have others
-MOST_TITLES = 4
 UNTITLED = "Untitled"
 
 # A heading names a group when it stands over more than this share of its texts. Each level down makes it worth so much
@@ -61,7 +60,13 @@ def titles_of(
     """
     texts = [sentences[:_MOST_SENTENCES] for sentences in texts]
     found: dict[str, str] = {}
-    for candidate in chain(_common_headings(heading_paths), _key_phrases(texts, heading_paths), _beginnings(texts)):
+    candidates = (
+        _common_headings(heading_paths),
+        _frequent_headings(heading_paths),
+        _key_phrases(texts, heading_paths),
+        _beginnings(texts),
+    )
+    for candidate in chain.from_iterable(candidates):
         title = shortened(candidate)
         if _says_something(title):
             found.setdefault(fold(title), title)
@@ -139,18 +144,31 @@ def _common_headings(paths: Sequence[tuple[str, ...]]) -> list[str]:
     return [name for path in order if share[path] >= _SECOND_CHOICE for name in _names(path)]
 
 
+def _frequent_headings(paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Where no heading stands over most of the texts: the two that stand over most of them, together, then each."""
+    counts = Counter(next((title for title in reversed(path) if not is_generic(title)), "") for path in paths)
+    del counts[""]
+    named = [title for title, _ in counts.most_common(3)]
+    for other in named[1:]:
+        pair = f"{named[0]}, {other}"
+        if len(pair) <= MAX_TITLE:
+            yield pair
+    yield from named
+
+
 def _names(path: tuple[str, ...]) -> list[str]:
     """What a heading path may be called: `Examples` says nothing without what they are examples of."""
-    if not _is_generic(path[-1]):
+    if not is_generic(path[-1]):
         return [path[-1]]
-    owner = next((title for title in reversed(path[:-1]) if not _is_generic(title)), None)
+    owner = next((title for title in reversed(path[:-1]) if not is_generic(title)), None)
     if owner is None:
         return []
     both = f"{owner}: {path[-1]}"
     return [both, owner] if len(both) <= MAX_TITLE else [owner]
 
 
-def _is_generic(heading: str) -> bool:
+def is_generic(heading: str) -> bool:
+    """Whether a heading says what a section is for and not what it is about."""
     return fold(heading.strip(" :.0123456789")) in GENERIC_HEADINGS
 
 
@@ -212,14 +230,14 @@ def _passages(
     """(index of the text, weight, words) of all headings and sentences."""
     for index, path in enumerate(paths):
         for heading in path:
-            if not _is_generic(heading):
+            if not is_generic(heading):
                 yield index, _IN_HEADING, heading
     for index, sentences in enumerate(texts):
         for sentence in sentences:
             shown = sentence.shown[:_MOST_CHARACTERS]
             if sentence.kind in ("prose", "item"):
                 yield index, 1, shown
-            elif sentence.kind == "heading" and not _is_generic(shown):
+            elif sentence.kind == "heading" and not is_generic(shown):
                 yield index, _IN_HEADING, shown
 
 
@@ -300,7 +318,7 @@ def _fitness(keys: tuple[str, ...], phrase: _Phrase) -> float:
     form = (1.0, 2.0, 2.2, 2.2)[len(content) - 1] * (1 - 0.6 * vague / len(content))
     if len(content) == 1 and max(map(len, phrase.spellings)) < 4 and not phrase.spelling.isupper():
         form *= 0.5
-    if _is_generic(phrase.spelling):
+    if is_generic(phrase.spelling):
         form *= 0.3
     capital = sum(count for spelling, count in phrase.spellings.items() if not spelling.islower())
     if capital >= 0.8 * phrase.occurrences:  # a name, not a word that begins sentences now and then

@@ -99,6 +99,7 @@ class _Scanner:
         self._fence = ""  # the mark that ends the code, comment, style, script or front matter that we are in
         self._code_may_begin = True  # by indentation: after a blank line, and on the line after such code
         self._in_list = False
+        self._in_html = False  # a line of tags has begun and goes on
 
     def blocks(self) -> Iterator[_Block]:
         position = 0
@@ -113,12 +114,17 @@ class _Scanner:
             else:
                 yield from self._close()
                 self._code_may_begin = True
+                self._in_html = False
             position += len(line) + 1
         yield from self._close()
 
     def _line(self, content: str, start: int, indent: int) -> Iterator[_Block]:
         if self._fence:
             yield from self._inside(content, start)
+            return
+        if self._in_html:
+            self._in_html = not content.endswith(">")
+            yield _Block(start, start + len(content), "other")
             return
         if indent >= 4 and self._code_may_begin and not self._in_list:
             yield _Block(start, start + len(content), "code")
@@ -180,6 +186,8 @@ class _Scanner:
         if first in "<![:/{" and _OTHER.match(content):
             if hidden := _HIDDEN_HTML.match(content):
                 self._fence = "-->" if hidden[1] == "!--" else f"</{hidden[1].lower()}"
+            elif first == "<":
+                self._in_html = not content.endswith(">")
             return "other"
         return None
 

@@ -130,6 +130,11 @@ giris|ornek|ozet|genel bakis
 目录|目錄|示例|範例|简介|簡介|结论|結論|说明|說明|まとめ|はじめに|おわりに
 개요|소개|예제|예시|요약|정리
 """
+_INTRODUCING = """
+about|foreword|intro|introduction|index|overview|preface|readme|welcome|einfuhrung|einleitung|ubersicht|uberblick|vorwort
+apercu|presentation|introduccion|introducao|introduzione|vision general|prologo|введение|обзор|вступ|огляд|gioi thieu
+tong quan|giris|genel bakis|简介|簡介|介绍|概述|概览|前言|はじめに|概要|소개|개요
+"""
 _VAGUE_WORDS = """
 able actually add allow always another answer available back best better call case certain change chapter code come
 common consider contain create current default describe different easy end ensure even every example exist fact
@@ -147,6 +152,9 @@ AMBIGUOUS_WORDS: frozenset[str] = frozenset(_AMBIGUOUS.split())
 
 GENERIC_HEADINGS: frozenset[str] = frozenset(_GENERIC_HEADINGS.strip().replace("\n", "|").split("|"))
 """Folded headings that say what a section is for and not what it is about."""
+
+INTRODUCING: frozenset[str] = frozenset(_INTRODUCING.strip().replace("\n", "|").split("|"))
+"""Folded names of what opens a collection and says what it is about."""
 
 VAGUE_WORDS: frozenset[str] = frozenset(_VAGUE_WORDS.split())
 """Words too general to be a title by themselves; in company they may be one (`time zone`, `case study`)."""

@@ -36,7 +36,7 @@ from services.tree.writer import writer_of
 from utils.hashing import digest_of
 
 # Part of the fingerprint: it moves when the same leaves and parameters would make another tree.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 class BuildStorage(UnitOfWork, Protocol):

@@ -21,9 +21,11 @@ from services.errors import ConcurrentChange, RaptorError
 from services.ingest.documents import NewVector
 from services.models.summary import Summary, SummaryRequest
 from services.storage import OpenStorage, UnitOfWork
+from services.text.subjects import Section, Subject
 from services.tree.growth import Growth
 from services.tree.level import Level, LevelText, Positions, member_positions
 from services.tree.nodes import PlannedNode
+from services.tree.sections import parts_of
 from utils.batching import batches
 from utils.concurrency import together
 from utils.hashing import content_key
@@ -93,7 +95,7 @@ class LevelWriter:
         longest_first = sorted(positions, key=lambda position: (-int(tokens[self._members[position]].sum()), position))
         try:
             for batch in batches(longest_first, LOAD_BATCH):
-                requests = await self._requests([self._members[position] for position in batch])
+                requests = await self._requests(batch)
                 for position, request in zip(batch, requests, strict=True):
                     await self._lanes.waiting.put((position, request))
         except RaptorError as error:
@@ -101,8 +103,10 @@ class LevelWriter:
         for _ in range(self._growth.summarizer.concurrency):
             await self._lanes.waiting.put(None)
 
-    async def _requests(self, groups: Sequence[Positions]) -> list[SummaryRequest]:
+    async def _requests(self, positions: Sequence[int]) -> list[SummaryRequest]:
+        groups = [self._members[position] for position in positions]
         texts = await self._texts({int(row) for rows in groups for row in rows})
+        subjects = await self._subjects(positions)
         return [
             SummaryRequest(
                 texts=tuple(texts[int(row)] for row in rows),
@@ -110,8 +114,9 @@ class LevelWriter:
                 token_budget=self._growth.params.grouping.token_budget,
                 max_tokens=self._growth.params.summary_tokens,
                 sources=self._sources(rows),
+                subject=subjects.get(position),
             )
-            for rows in groups
+            for position, rows in zip(positions, groups, strict=True)
         ]
 
     def _sources(self, rows: Positions) -> tuple[UUID, ...]:
@@ -119,15 +124,42 @@ class LevelWriter:
         leaves = self._growth.leaves
         return tuple({leaves[position].version_id for row in rows for position in self._below.leaves[row]})
 
+    async def _subjects(self, positions: Sequence[int]) -> Mapping[int, Subject]:
+        """What those tell of that are the root, or summaries of summaries."""
+        found = {
+            position: parts_of([self._growth.leaves[place] for place in self._leaves_under(position)])
+            for position in positions
+            if self._below.number > 0 or self._planned[position].is_root
+        }
+        firsts = {leaf.chunk_id for parts in found.values() for leaf in [parts.first, *(p.first for p in parts.parts)]}
+        openings = await self._leaf_texts(firsts) if firsts else {}
+        return {
+            position: Subject(
+                title=parts.title or (self._growth.dataset.dataset_id if self._planned[position].is_root else ""),
+                opening=openings[parts.first.chunk_id],
+                sections=tuple(Section(part.title, openings[part.first.chunk_id], part.leaves) for part in parts.parts),
+                is_one=parts.is_one,
+            )
+            for position, parts in found.items()
+        }
+
+    def _leaves_under(self, position: int) -> list[int]:
+        rows = self._members[position]
+        return [int(place) for place in np.unique(np.concatenate([self._below.leaves[row] for row in rows]))]
+
     async def _texts(self, rows: Collection[int]) -> Mapping[int, str]:
         below = self._below
         if below.text is not None:
             return {row: below.text.summaries[row].text for row in rows}
-        async with self._open(self._growth.run.tenant) as work:
-            stored = await work.leaf_texts([below.node_ids[row] for row in rows])
-        if len(stored) < len(rows):
-            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
+        stored = await self._leaf_texts({below.node_ids[row] for row in rows})
         return {row: stored[below.node_ids[row]] for row in rows}
+
+    async def _leaf_texts(self, chunk_ids: Collection[UUID]) -> Mapping[UUID, str]:
+        async with self._open(self._growth.run.tenant) as work:
+            stored = await work.leaf_texts(chunk_ids)
+        if len(stored) < len(chunk_ids):
+            raise ConcurrentChange("Documents were erased while the tree was built: it begins anew without them.")
+        return stored
 
     async def _summarize(self) -> None:
         level, lanes = self._level, self._lanes

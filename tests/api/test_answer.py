@@ -75,6 +75,33 @@ class TestWithoutAModel:
         assert quoted["mark"] is None
         assert answer["usage"]["cost"] == 0
 
+    async def test_a_citation_can_be_followed_to_a_file_its_heading_and_lines(self, api: ApiClient) -> None:
+        span = (await asked(api))["statements"][0]["citations"][0]["spans"][0]
+        document = await api.data(f"/v1/documents/{span['doc_id']}", dataset_id="ds")
+        assert span["file"] == "anchors.md"
+        assert span["heading_path"][0] == "About anchors"
+        lines = document["text"].split("\n")[span["first_line"] - 1 : span["last_line"]]
+        assert span["text"] in "\n".join(lines)
+        assert span["text"].split("\n")[0] in lines[0]
+
+    @pytest.mark.usefixtures("running")
+    async def test_a_question_about_the_whole_is_answered_from_the_root_and_cited_below_it(
+        self, api: ApiClient
+    ) -> None:
+        built = await api.post("/v1/datasets/ds/rebuild", json={"summary_llm": "builtin/extractive"})
+        assert (await api.finished(built.json()["data"]["job_id"]))["status"] == "succeeded"
+        for question in ("What is this about?", "Worum geht es?", "总结一下"):
+            answer = await asked(api, question)
+            assert answer["found"]
+            assert answer["mode"] == "digest"
+            assert answer["sources"][0]["kind"] == "root"
+            assert await check_spans(api, answer) >= 3
+
+    async def test_a_question_about_the_whole_is_answered_without_a_tree(self, api: ApiClient) -> None:
+        answer = await asked(api, "What is this about?")
+        assert answer["found"]
+        assert await check_spans(api, answer) >= 3
+
     async def test_what_the_dataset_does_not_know_is_not_answered(self, api: ApiClient) -> None:
         for query, more in (
             ("Who won the football championship of 1998?", {}),

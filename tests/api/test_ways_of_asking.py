@@ -42,21 +42,58 @@ async def test_words_and_vectors_can_be_told_apart(api: ApiClient) -> None:
 
 
 @begins_with_library
-async def test_a_question_about_the_whole_gets_a_digest_of_sentences(api: ApiClient) -> None:
-    found = await api.retrieve("What is this all about?", top_k=30, max_tokens=200)
+@pytest.mark.parametrize("question", ["What is this all about?", "Worum geht es?", "この文書は何についてですか"])
+async def test_a_question_about_the_whole_gets_the_root_and_a_digest_of_sentences(
+    api: ApiClient, question: str
+) -> None:
+    found = await api.retrieve(question, top_k=30, max_tokens=600)
     assert found["mode"] == "digest"
-    assert len({hit["doc_id"] for hit in found["results"]}) >= 3
-    assert sum(hit["token_cnt"] for hit in found["results"]) <= 200
-    for hit in found["results"]:
+    root, *sentences = found["results"]
+    assert root["node_id"] == (await api.data("/v1/datasets/ds/tree"))["root_id"]
+    assert len({hit["doc_id"] for hit in sentences}) >= 3
+    assert sum(hit["token_cnt"] for hit in found["results"]) <= 600
+    for hit in sentences:
         document = await api.data(f"/v1/documents/{hit['doc_id']}")
         assert document["text"][hit["start"] : hit["end"]] == hit["text"]
 
 
 @begins_with_library
-async def test_a_digest_keeps_to_the_filters(api: ApiClient) -> None:
-    found = await api.retrieve("Summarize everything", filters={"doc_id": "bees"})
+async def test_a_summary_that_would_take_the_whole_budget_leaves_it_to_the_digest(api: ApiClient) -> None:
+    found = await api.retrieve("What is this all about?", top_k=30, max_tokens=60)
+    assert found["results"]
+    assert all(hit["kind"] == "leaf" for hit in found["results"])
+
+
+@begins_with_library
+@pytest.mark.parametrize(
+    ("query", "more"),
+    [
+        ("Summarize everything", {"filters": {"doc_id": "bees"}}),
+        ("What is the chapter about bees about?", {}),
+        ("Fasse „About bees“ zusammen", {}),
+    ],
+)
+async def test_a_whole_is_what_the_filters_or_the_question_name(
+    api: ApiClient, query: str, more: dict[str, Any]
+) -> None:
+    found = await api.retrieve(query, **more)
     assert found["mode"] == "digest"
-    assert {hit["doc_id"] for hit in found["results"]} == {"bees"}
+    own = {chunk["id"] for chunk in (await api.data("/v1/documents/bees/chunks"))["items"]}
+    assert all(own.issuperset(hit["chunk_ids"]) for hit in found["results"])
+    assert {hit["doc_id"] for hit in found["results"]} - {None} == {"bees"}
+
+
+@begins_with_library
+async def test_a_tag_that_the_question_names_limits_the_whole(api: ApiClient) -> None:
+    found = await api.retrieve("Give me an overview of sea", top_k=50)
+    assert "“sea”" in found["reason"]
+    assert {hit["doc_id"] for hit in found["results"]} - {None} <= {"anchors", "salt", "clocks", "maps"}
+
+
+@begins_with_library
+async def test_a_whole_that_nothing_is_called_gets_passages(api: ApiClient) -> None:
+    found = await api.retrieve("Summarise the chapter on quantum gravity")
+    assert found["mode"] == "leaves"
 
 
 @needs_worker

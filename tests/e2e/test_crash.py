@@ -29,6 +29,7 @@ POINTS = [
         "add_chunks",
         "reuse_vectors",
         "add_vectors",
+        "mark_embedded",
         "request_build",
         "begin_tree",
         "plan_level",

@@ -56,14 +56,15 @@ async def test_datasets_build_at_the_same_time(api: ApiClient) -> None:
 
 
 @pytest.mark.usefixtures("running")
-async def test_uploads_during_a_build_lead_to_exactly_one_more(api: ApiClient) -> None:
+async def test_uploads_during_a_build_share_the_next(api: ApiClient) -> None:
     first = await api.submit(handbook(60), name="book.md")
     while (await api.job(first["job_id"]))["stage"] in ("queued", "starting", "chunk", "embed", "waiting_for_tree"):
         await asyncio.sleep(0.02)
-    later = [await api.submit(page(topic), name=f"{topic}.md") for topic in TOPICS]
+    later = await asyncio.gather(*(api.submit(page(topic), name=f"{topic}.md") for topic in TOPICS))
     for job in [first, *later]:
         assert (await api.finished(job["job_id"]))["status"] == "succeeded"
-    assert len(await builds_of(api, "ds")) == 2
+    # One more; or two, where the first has ended before the last upload is there.
+    assert 2 <= len(await builds_of(api, "ds")) <= 3
 
 
 @pytest.mark.usefixtures("running")
@@ -124,7 +125,10 @@ async def test_the_same_documents_give_the_same_tree_anywhere(api: ApiClient) ->
         for job in jobs:
             await api.finished(job["job_id"])
         tree = await api.data(f"/v1/datasets/{dataset}/tree", limit=500)
-        outlines.append([(node["level"], node["kind"], node["title"], node["text"]) for node in tree["items"]])
+        root, *others = tree["items"]
+        assert root["title"] == dataset
+        outlines.append([(node["level"], node["kind"], node["title"], node["text"]) for node in others])
+        outlines[-1].append((root["level"], root["kind"], "", root["text"]))
     assert outlines[0] == outlines[1]
 
 

@@ -302,6 +302,22 @@ async def test_documents_that_came_later_are_deleted_and_can_come_back(api: ApiC
 
 
 @pytest.mark.usefixtures("running")
+async def test_a_document_that_was_undeleted_later_goes_with_a_roll_back(api: ApiClient) -> None:
+    await put(api, "bees", page("bees"))
+    await put(api, "salt", page("salt"))
+    await drop(api, "salt")
+    back = await api.post("/v1/documents/salt/undelete", params={"dataset_id": "ds"})
+    assert (await api.finished(back.json()["data"]["job_id"]))["status"] == "succeeded"
+    assert await documents(api) == {"bees", "salt"}
+
+    await roll_back(api, 3)
+    assert await documents(api) == {"bees"}
+    await roll_back(api, 4)
+    assert await documents(api) == {"bees", "salt"}
+    assert "Brine" in await served(api)
+
+
+@pytest.mark.usefixtures("running")
 async def test_the_newer_content_can_be_uploaded_again_after_a_roll_back(api: ApiClient) -> None:
     await put(api, "bees", page("bees") + OLD)
     await put(api, "bees", page("bees") + NEW)

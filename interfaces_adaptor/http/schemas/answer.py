@@ -49,17 +49,33 @@ class SourceOut(HitOut):
 
 
 class SpanOut(BaseModel):
-    """`text` is the document's `text[start:end]`."""
+    """`text` is the document's `text[start:end]`. `file` is its source, else its file's name; `first_line` and
+    `last_line` count from 1."""
 
     doc_id: str
     chunk_id: Hex
     start: int
     end: int
     text: str
+    file: str | None
+    heading_path: list[str]
+    first_line: int | None
+    last_line: int | None
 
     @classmethod
     def of(cls, span: Span) -> SpanOut:
-        return cls(doc_id=span.doc_id, chunk_id=span.chunk_id, start=span.start, end=span.end, text=span.text)
+        place = span.place
+        return cls(
+            doc_id=span.doc_id,
+            chunk_id=span.chunk_id,
+            start=span.start,
+            end=span.end,
+            text=span.text,
+            file=place.file if place else None,
+            heading_path=list(place.heading_path) if place else [],
+            first_line=place.first_line if place else None,
+            last_line=place.last_line if place else None,
+        )
 
 
 class CitationOut(BaseModel):

@@ -1,6 +1,6 @@
 """What filters compare of a document, what it links to, and by which rule postings were made: filled in by the program.
 
-Revision: 0008
+Revision: 0007
 Revises: 0006
 """
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0008"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
