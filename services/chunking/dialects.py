@@ -120,7 +120,8 @@ def _brace_end(pairs: Pairs, begin: int) -> int:
 
 
 def _component_end(pairs: Pairs, begin: int) -> int:
-    return pairs.components.get(begin, NEVER) if pairs.text[begin + 1 : begin + 2].isupper() else NEVER
+    """Of JSX; HTML in capitals is HTML."""
+    return pairs.components.get(begin, NEVER) if pairs.text[begin + 1 : begin + 3].istitle() else NEVER
 
 
 def _container_end(pairs: Pairs, begin: int) -> int:
