@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.retrieval.hits import Hit
-from services.retrieval.question import is_spaceless, read_question
+from services.retrieval.question import is_asking, is_spaceless, read_question
 from services.retrieval.quotable import Quotable, quotables
 from services.retrieval.shape import Shape, fitness, shape_of
 from services.text.sentences import read_sentences
@@ -27,6 +27,7 @@ _BARE = 0.6  # what a heading-like line, a caption or a line of code counts
 _UNKNOWN_PAIR = 0.05
 # A word that no passage has: what the question is about is not here.
 _UNKNOWN_WORD = 1.1
+_ASKING_WORD = 0.3  # "What happens if …": rare in texts, and not what is asked about
 _LATER = 0.02  # what each source before it costs a sentence
 _LONG = 60  # words of a quotation from which on it is charged for its length
 
@@ -68,7 +69,9 @@ def weight_of(term: str, rarity: Mapping[str, float]) -> float:
     rarest = max(rarity.values(), default=1.0)
     known = rarity.get(term)
     if known is not None:
-        return max(known, 0.05)
+        return max(known, 0.05) * (_ASKING_WORD if is_asking(term) else 1.0)
+    if is_asking(term):
+        return _ASKING_WORD * rarest
     return rarest * (_UNKNOWN_PAIR if is_spaceless(term) else _UNKNOWN_WORD)
 
 

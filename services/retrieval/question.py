@@ -71,6 +71,10 @@ def named(asked: Asked, name: str) -> float:
     return len(topic) / len(own) if topic and topic <= own else 0.0
 
 
+def is_asking(term: str) -> bool:
+    return term in _ASKING
+
+
 def is_spaceless(term: str) -> bool:
     return bool(_SPACELESS.match(term))
 
