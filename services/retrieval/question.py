@@ -9,6 +9,8 @@ from services.retrieval.question_words import ASKING, ASKING_PARTS, NARROW, WHOL
 from services.text.postings import index_terms
 from services.text.words import fold, words
 
+# Characters of a question that say how it is worded; what is longer is a text.
+_LOOKED_AT = 400
 _WHOLE = re.compile("|".join(WHOLE))
 _NARROW = re.compile("|".join(NARROW))
 _ASKING = frozenset(words(ASKING))
@@ -56,7 +58,8 @@ def read_question(question: str) -> Asked:
     folded = " ".join(fold(question).split())
     plain = _plain(folded)
     topic = tuple(dict.fromkeys(_topic(plain)))
-    whole = bool(_WHOLE.search(folded)) and not (topic and _NARROW.search(folded))
+    beginning = folded[:_LOOKED_AT]
+    whole = bool(_WHOLE.search(beginning)) and not (topic and _NARROW.search(beginning))
     return Asked(whole, topic, _without_orders(question), plain)
 
 
@@ -92,7 +95,7 @@ def _topic(folded: str) -> list[str]:
 def _without_orders(question: str) -> str:
     """The question without what only says how to answer; as it is where nothing else would be left."""
     text = _ACCORDING.sub(" ", question)
-    if _SPACELESS.search(text):
+    if _SPACELESS.search(text) and len(text) <= _LOOKED_AT:
         text = _WHOLE.sub(" ", text)
     elif order := _ORDER.match(text):
         text = text[order.end() :]
