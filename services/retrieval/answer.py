@@ -39,7 +39,7 @@ LONGEST_S = 300.0
 # Characters for each token that an answer may have: a model that writes more has ignored its limit.
 CHARACTERS_A_TOKEN = 12
 # A citation of a summary shows at most so many of the passages under it, out of so many that are compared.
-MOST_SPANS, MOST_PASSAGES = 3, 200
+MOST_SPANS, MOST_PASSAGES = 3, 24
 VERBATIM = 0.99  # of a claim's words
 # Of a claim, the longest words are looked for where a summary stands over more passages than these.
 MOST_TELLING = 8
@@ -243,7 +243,7 @@ class Answerer:
 
 
 async def passages_under(work: PassageStorage, dataset_id: str, claim: Claim, hit: Hit) -> list[Chunk]:
-    """Of a summary over thousands of passages those that have most of the claim's words."""
+    """Of a summary over many passages those that have most of the claim's words."""
     if len(hit.chunk_ids) <= MOST_PASSAGES:
         return await work.served_chunks(dataset_id, hit.chunk_ids)
     told = sorted({word.lower() for word in TELLING.findall(claim.text)}, key=lambda word: (-len(word), word))

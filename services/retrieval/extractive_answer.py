@@ -5,6 +5,7 @@ A word of the question weighs by its rarity: what everything speaks of says noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ def worth(shape: Shape, asked: frozenset[str], unit: Quotable) -> float:
     """By what a quotation would be preferred to another that holds as much of the question."""
     fit = fitness(shape, asked, unit.text, brings=unit.brings)
     length = len(words(unit.text, stop_words=True))
-    return fit * (_BARE if unit.bare else 1.0) * min(1.0, (_LONG / max(1, length)) ** 0.25)
+    return fit * (_BARE if unit.bare else 1.0) * min(1.0, math.pow(_LONG / max(1, length), 0.25))
 
 
 def without_repeats(found: Sequence[Quote]) -> list[Quote]:
