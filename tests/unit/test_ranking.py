@@ -179,6 +179,7 @@ def test_a_digest_goes_on_where_a_summary_ended() -> None:
         "First, let’s take a look at the ownership rules.",
         "| Line | Stations |",
         '<img alt="Two tables: a table with the stack',
+        "- [11 Borrowing equipment](borrowing.md)",
     ],
 )
 def test_a_digest_takes_no_captions_lead_ins_pointers_or_debris(line: str) -> None:
