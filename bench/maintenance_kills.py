@@ -3,7 +3,8 @@
 One dataset is changed again and again: documents are added, changed, deleted and erased, each change by a job that
 random kills strike. After each it is looked up whether every document is there, once, with the text that was sent last,
 and whether the live tree holds each of its passages once. The models are the fake provider's and take 0.1 s a call;
-counted is what it had answered before, and what was under way when the worker was killed.
+counted is what it had answered before, what was under way when the worker was killed, and which vectors had come in the
+half second before.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ AFTER_TAKING_S, AFTER_A_CALL_S = (0.0, 2.0), (0.0, 0.1)
 ATTEMPTS = "select sum(attempts) from jobs"
 RUNNING = "select exists (select from jobs where status = 'running')"
 CALLING = "select exists (select from provider_calls where finished_at is null and call_id <> all($1::uuid[]))"
+# Their vectors may not be stored yet; a chat model's answer is stored before its call counts as finished.
+JUST_ANSWERED = """
+    select count(*) from provider_calls
+    where provider = 'voyage' and finished_at > clock_timestamp() - interval '0.5 seconds'
+"""
 KEYS = keys_of("maintained", "chat")
 BROUGHT = {"X-" + name.replace("_", "-"): key for name, key in KEYS.items()}
 
@@ -103,6 +109,7 @@ class Run:
         self._lost |= found
         self.seen["kills"] += 1
         self.seen["in_flight"] += len(found)
+        self.seen["just_answered"] += await self.connection.fetchval(JUST_ANSWERED)
         self.seen["while a job ran"] += await self.connection.fetchval(RUNNING)
         self.seen["while calls were under way"] += bool(found)
         os.kill(pid, signal.SIGKILL)
