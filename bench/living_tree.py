@@ -2,6 +2,7 @@
 
     python -m bench.living_tree folder [--notes 300] [--changes 5] [--refine off]   one folder, then changes of it
     python -m bench.living_tree deletions [--notes 60] [--rounds 100]               erased and sent again during builds
+    python -m bench.living_tree upload [--rounds 5]                                 10 KB to the live tree, CPU and wall
 
 Notes are files of md-medium of at most three passages, in an order of chance. Kills: `python -m bench.faults --kills`.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ import numpy as np
 
 from bench.corpora import CorpusMissing, Source, corpus
 from bench.serving import served
-from bench.tree_service import chunks_of
+from bench.tree_service import chunks_of, cpu_seconds
 from fake_provider import RunningFakeProvider, running_fake_provider
 from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient
 
@@ -34,7 +36,7 @@ Figure = dict[str, Any]
 
 def main() -> None:
     options = _options()
-    measure = {"folder": folder, "deletions": deletions}[options.what]
+    measure = {"folder": folder, "deletions": deletions, "upload": upload}[options.what]
     try:
         for figure in measure(options):
             print(json.dumps(figure), flush=True)
@@ -68,10 +70,10 @@ def folder(options: argparse.Namespace) -> Iterator[Figure]:
 def ingested(client: ServiceClient, provider: RunningFakeProvider, notes: Sequence[Source], refine: str) -> Figure:
     documents = [{"text": note.markdown, "source": note.path} for note in notes]
     expected = client.estimate(DATASET, documents=documents, refine=refine)["total"]
-    upload = client.begin_upload(DATASET, refine=refine)
+    begun = client.begin_upload(DATASET, refine=refine)
     for note in notes:
-        client.add_to_upload(upload, note.path.rpartition("/")[2], note.markdown.encode(), source=note.path)
-    succeeded(client, client.commit_upload(upload)["job_id"])
+        client.add_to_upload(begun, note.path.rpartition("/")[2], note.markdown.encode(), source=note.path)
+    succeeded(client, client.commit_upload(begun)["job_id"])
     jobs = client.jobs(dataset_id=DATASET)
     counted, booked = provider.stats(), client.usage(dataset_id=DATASET)["total"]
     return {
@@ -127,11 +129,11 @@ def deletions(options: argparse.Namespace) -> Iterator[Figure]:
     builds of those before it run."""
     notes, chance = sources(NOTE, options.seed)[: options.notes], np.random.default_rng(options.seed)
     with service(options.latency) as (client, _):
-        upload = client.begin_upload(DATASET, refine="off")
+        begun = client.begin_upload(DATASET, refine="off")
         texts = {f"note-{number:03d}": note.markdown for number, note in enumerate(notes)}
         for doc_id, text in texts.items():
-            client.add_to_upload(upload, f"{doc_id}.md", text.encode(), doc_id=doc_id)
-        succeeded(client, client.commit_upload(upload)["job_id"])
+            client.add_to_upload(begun, f"{doc_id}.md", text.encode(), doc_id=doc_id)
+        succeeded(client, client.commit_upload(begun)["job_id"])
         building = 0
         for number in range(options.rounds):
             doc_id = str(chance.choice(sorted(texts)))
@@ -149,6 +151,29 @@ def deletions(options: argparse.Namespace) -> Iterator[Figure]:
             "wrong": wrong(client, texts),
             "tree_status": client.dataset(DATASET)["tree_status"],
         }
+
+
+def upload(options: argparse.Namespace) -> Iterator[Figure]:
+    """One document of 10 KB after another into a dataset of their own each, then into one that they share, with the
+    built-in models: seconds until it is in a live tree, and of the service's CPU."""
+    texts = [source.markdown for source in sources((10, 14), options.seed) if 9_000 < len(source.markdown) < 11_000]
+    with (
+        tempfile.TemporaryDirectory() as place,
+        served(Path(place)) as (url, process),
+        ServiceClient(url, timeout_s=600) as client,
+    ):
+        client.ingest("warm-up", "words.md", b"# Words\n\nA few words.\n", wait_s=None)
+        for kind in ("a dataset each", "one dataset"):
+            for number, text in enumerate(texts[: options.rounds]):
+                dataset = f"own-{number}" if kind == "a dataset each" else "shared"
+                began, cpu_s = time.monotonic(), cpu_seconds(process.pid)
+                client.ingest(dataset, f"{number}.md", text.encode(), wait_s=None)
+                yield {
+                    "figure": "10 KB to the live tree",
+                    "into": kind,
+                    "wall_s": round(time.monotonic() - began, 2),
+                    "cpu_s": round(cpu_seconds(process.pid) - cpu_s, 2),
+                }
 
 
 def build_runs(client: ServiceClient) -> bool:
@@ -226,15 +251,16 @@ def service(latency_s: float) -> Iterator[tuple[ServiceClient, RunningFakeProvid
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("folder", "deletions"))
+    parser.add_argument("what", choices=("folder", "deletions", "upload"))
     parser.add_argument("--notes", type=int, help="folder: 300; deletions: 60")
     parser.add_argument("--changes", type=int, default=5, help="folder: of each kind")
-    parser.add_argument("--rounds", type=int, default=100, help="deletions: documents erased and sent again")
+    parser.add_argument("--rounds", type=int, help="deletions: documents erased and sent again, 100; upload: 5")
     parser.add_argument("--latency", type=float, default=0.2, help="deletions: seconds that a call takes")
     parser.add_argument("--refine", choices=("auto", "off", "heuristic", "llm"), default="auto", help="folder")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    options.notes = options.notes or {"folder": 300, "deletions": 60}[options.what]
+    options.notes = options.notes or {"folder": 300, "deletions": 60, "upload": 0}[options.what]
+    options.rounds = options.rounds or {"folder": 0, "deletions": 100, "upload": 5}[options.what]
     return options
 
 

@@ -202,7 +202,8 @@ class Run:
 
     async def _leaves(self) -> tuple[list[str], int]:
         """The texts of the live tree's leaves, of which no two are the same, and how many nodes have no parent."""
-        leaves, roots, cursor = [], 0, {}
+        leaves: list[str] = []
+        roots, cursor = 0, dict[str, str]()
         while True:
             page = await self._data(f"/v1/datasets/{DATASET}/tree", limit=500, **cursor)
             leaves += [node["text"] for node in page["items"] if node["level"] == 0]
