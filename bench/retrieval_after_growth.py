@@ -1,11 +1,12 @@
 """Retrieval from a tree that has grown by half, and from one clustered anew of the same documents.
 
-    python -m bench.retrieval_after_growth [--set multihop …] [--stages 5]
+    python -m bench.retrieval_after_growth [--set multihop …] [--stages 5] [--way tree_traversal …] [--chance]
 
 Each scope of a benchmark is a dataset. It begins with two thirds of its text and grows to the whole in stages, each an
 upload that maintenance takes in; then every question is asked in the ways that use summaries, the whole is rebuilt, and
-every question is asked again. Told are the differences, rebuilt minus maintained, with their 95 % intervals over the
-questions. Models are the built-in ones.
+every question is asked again. Told are the differences, rebuilt minus before, with their 95 % intervals over the
+questions. Models are the built-in ones. With --chance nothing grows: the whole is clustered with two seeds, and told is
+how far chance alone sets two trees apart.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench.retrieval import METRICS, SETS, WAYS, ask, benchmark, scorer
 from bench.serving import served
 from interfaces_adaptor.clients.service_client import ServiceClient
 
-FIRST = 2 / 3
+FIRST, OTHER_SEED = 2 / 3, 1
 ASKED = ("collapsed", "tree_traversal", "auto")
 
 Row = dict[str, Any]
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", choices=SETS)
     parser.add_argument("--scopes", type=int, help="only so many scopes of a set")
     parser.add_argument("--stages", type=int, default=5)
+    parser.add_argument("--way", action="append", choices=ASKED)
+    parser.add_argument("--chance", action="store_true", help="two clusterings of the whole, with two seeds")
     options = parser.parse_args()
     try:
         for name in options.set or SETS:
@@ -47,6 +50,10 @@ def main() -> None:
 def measured(name: str, options: argparse.Namespace) -> Iterator[Row]:
     score = scorer()
     documents, queries = benchmark(name, options.scopes)
+    shares = (
+        [1.0] if options.chance else [FIRST + (1 - FIRST) * at / options.stages for at in range(options.stages + 1)]
+    )
+    ways = options.way or ASKED
     scopes = sorted({document["scope"] for document in documents})
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -54,20 +61,21 @@ def measured(name: str, options: argparse.Namespace) -> Iterator[Row]:
         ServiceClient(url, timeout_s=600) as client,
     ):
         for scope in scopes:
-            grow(client, scope, [document for document in documents if document["scope"] == scope], options.stages)
+            grow(client, scope, [document for document in documents if document["scope"] == scope], shares)
         yield {"set": name, "datasets": len(scopes), **state(client, scopes)}
-        maintained = {way: ask(client, score, documents, queries, WAYS[way])[0] for way in ASKED}
+        before = {way: ask(client, score, documents, queries, WAYS[way])[0] for way in ways}
+        other = {"tree": {"seed": OTHER_SEED}} if options.chance else {}
         for scope in scopes:
-            ended(client, client.rebuild(scope, full=True)["job_id"])
+            ended(client, client.rebuild(scope, full=True, **other)["job_id"])
         yield {"set": name, "after": "rebuild", **state(client, scopes)}
-        for way in ASKED:
-            yield from differences(name, way, maintained[way], ask(client, score, documents, queries, WAYS[way])[0])
+        for way in ways:
+            yield from differences(name, way, before[way], ask(client, score, documents, queries, WAYS[way])[0])
 
 
-def grow(client: ServiceClient, scope: str, documents: Sequence[Row], stages: int) -> None:
+def grow(client: ServiceClient, scope: str, documents: Sequence[Row], shares: Sequence[float]) -> None:
     there: dict[str, str] = {}
-    for stage in range(stages + 1):
-        texts = first_part(documents, FIRST + (1 - FIRST) * stage / stages)
+    for share in shares:
+        texts = first_part(documents, share)
         upload = client.begin_upload(scope)
         for doc_id, text in texts.items():
             if there.get(doc_id) != text:
@@ -127,7 +135,7 @@ def differences(name: str, way: str, before: Sequence[Row], after: Sequence[Row]
                 "way": way,
                 "metric": metric,
                 "questions": len(pairs),
-                "maintained": round(statistics.mean(a[metric] for a, _ in pairs), 4),
+                "before": round(statistics.mean(a[metric] for a, _ in pairs), 4),
                 "rebuilt": round(statistics.mean(b[metric] for _, b in pairs), 4),
                 "difference": round(statistics.mean(apart), 4),
                 "interval": [round(low, 4), round(high, 4)],
