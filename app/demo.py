@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
-from app.cli.output import show_hits, show_tree
+from app.cli.output import show_citations, show_tree
 from app.cli.progress import ingest_with_progress
 from app.client import local_client
 from app.resources import samples_folder
 from app.settings import Settings
-from interfaces_adaptor.clients.service_client import markdown_files
+from interfaces_adaptor.clients.service_client import ServiceClient, markdown_files
 
 DATASET = "handbook"
-QUESTIONS = (
-    ("What has to be done before the lithium batteries are charged?", "auto"),
-    ("What is this handbook about?", "auto"),
-)
+QUESTIONS = ("What is this handbook about?", "How do I become a member?")
 
 
 def run(settings: Settings, console: Console, folder: Path | None) -> None:
@@ -31,11 +29,10 @@ def run(settings: Settings, console: Console, folder: Path | None) -> None:
         ingest_with_progress(client, console, DATASET, files, build_tree=True, tags=["sample"])
         console.print()
         show_tree(client, DATASET, depth=2)
-        root = next(client.tree_nodes(DATASET))
-        console.print(f"\n[bold]The root says:[/] {root['text']}\n", highlight=False, markup=True)
-        for question, mode in QUESTIONS:
-            console.rule(f"{question}  ({mode})", align="left")
-            show_hits(client.retrieve(DATASET, question, mode=mode, top_k=3))
+        console.print()
+        for question in QUESTIONS:
+            console.rule(question, align="left")
+            answer(client, console, question)
         stats = client.dataset(DATASET)
         console.print(
             f"\n{stats['documents']} documents, {stats['chunks']} chunks; embedder {stats['embedding_model']}, cost $"
@@ -43,3 +40,13 @@ def run(settings: Settings, console: Console, folder: Path | None) -> None:
         )
     console.print(f"The data is in {settings.data_dir.resolve()} (RAPTOR_DATA_DIR). The service has been stopped.")
     console.print("Start it again with `raptor serve`; its API is documented at /docs.", highlight=False)
+
+
+def answer(client: ServiceClient, console: Console, question: str) -> None:
+    """The answer, a line a statement, and where each can be looked up."""
+    told = dict(client.ask(DATASET, question))
+    for statement in told["done"]["statements"]:
+        console.print(f"- {escape(statement['text'])}", highlight=False)
+    console.print()
+    show_citations(told["done"], told["retrieval"], told["usage"])
+    console.print()

@@ -1,7 +1,6 @@
 """The living tree: what a change costs, how good the maintained tree stays, how fast planning is.
 
-    python -m bench.tree_maintenance [--figure changes --figure cpu --figure growth --figure history] [--seeds 3]
-        [--csv history.csv] [--grouper umap_gmm]
+    python -m bench.tree_maintenance [--figure changes --figure cpu --figure growth] [--seeds 3] [--grouper umap_gmm]
 
 Summaries are vectors near the mean of their members
 (`tests/unit/maintenance/synchronous_tree.py`): no model is asked, and what is
@@ -12,7 +11,6 @@ embedder, where RAPTOR_SHARED_DATA is. A line is one figure, as JSON. CPU second
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +22,7 @@ import numpy as np
 
 from bench.real_texts import RealTexts
 from services.clustering import Frontier
-from services.maintenance import LiveTree, MaintenanceParams, Shape, regret, violations
+from services.maintenance import LiveTree, MaintenanceParams, Shape, regret
 from services.maintenance.tree import homes, unit
 from tests.synthetic_vectors import planted
 from tests.unit.maintenance.synchronous_tree import Maintained, Rows, clustered, frontier, maintained
@@ -68,7 +66,6 @@ def main() -> None:
     parser.add_argument("--lag", type=float, default=MaintenanceParams().lag)
     parser.add_argument("--leaves", type=int, action="append", help="sizes for cpu and growth")
     parser.add_argument("--data", action="append", choices=["generated", "md-medium"])
-    parser.add_argument("--csv", help="where the history goes")
     options = parser.parse_args()
     options.params = MaintenanceParams(price=options.price, lag=options.lag)
     options.shape = Shape(grouper=options.grouper)
@@ -82,23 +79,29 @@ def changes(options: argparse.Namespace, seed: int) -> Iterator[Figure]:
     """Summaries written for one change: a document of about ten passages to 2,000, a note of 300."""
     for corpus in corpora(options, 2600, seed, PASSAGES):
         documents = corpus.of_size(*PASSAGES)
-        base, rest = _first(documents, 2000)
-        tree = clustered(corpus.leaves(_all(base)), options.shape)
-        about = {"data": corpus.name, "leaves": len(_all(base)), "summaries": tree.summaries}
-        adds = [_apply(options, corpus, tree, _all(base) + document) for document in rest[:TIMED]]
+        base, rest = first_passages(documents, 2000)
+        tree = clustered(corpus.leaves(passages_of(base)), options.shape)
+        about = {"data": corpus.name, "leaves": len(passages_of(base)), "summaries": tree.summaries}
+        adds = [next_generation(options, corpus, tree, passages_of(base) + document) for document in rest[:TIMED]]
         yield about | {"change": "add a document"} | _cost(tree, adds)
         deletes = [
-            _apply(options, corpus, tree, set(_all(base)) - set(document)) for document in base[:: len(base) // TIMED]
+            next_generation(options, corpus, tree, set(passages_of(base)) - set(document))
+            for document in base[:: len(base) // TIMED]
         ]
         yield about | {"change": "delete a document"} | _cost(tree, deletes)
     for corpus in corpora(options, 900, seed, NOTE):
         notes = corpus.of_size(*NOTE)[:300]
-        tree = clustered(corpus.leaves(_all(notes)), options.shape)
-        about = {"data": corpus.name, "notes": len(notes), "leaves": len(_all(notes)), "summaries": tree.summaries}
+        tree = clustered(corpus.leaves(passages_of(notes)), options.shape)
+        about = {
+            "data": corpus.name,
+            "notes": len(notes),
+            "leaves": len(passages_of(notes)),
+            "summaries": tree.summaries,
+        }
         some = notes[:: max(1, len(notes) // (2 * TIMED))]
-        deletes = [_apply(options, corpus, tree, set(_all(notes)) - set(note)) for note in some]
+        deletes = [next_generation(options, corpus, tree, set(passages_of(notes)) - set(note)) for note in some]
         yield about | {"change": "delete a note"} | _cost(tree, deletes)
-        changed = [_change_sentence(options, corpus, tree, _all(notes), note[0], seed) for note in some]
+        changed = [_change_sentence(options, corpus, tree, passages_of(notes), note[0], seed) for note in some]
         yield about | {"change": "change a sentence"} | _cost(tree, changed)
 
 
@@ -106,10 +109,10 @@ def cpu(options: argparse.Namespace, seed: int) -> Iterator[Figure]:
     """Milliseconds of planning one added document, and of regret."""
     for size in options.leaves or (300, 2000, 5000, 20000):
         for corpus in corpora(options, size + 200, seed, PASSAGES):
-            base, rest = _first(corpus.of_size(*PASSAGES), size)
-            tree = clustered(corpus.leaves(_all(base)), options.shape)
-            _apply(options, corpus, tree, _all(base) + rest[-1])  # loads libraries
-            runs = [_apply(options, corpus, tree, _all(base) + document) for document in rest[:TIMED]]
+            base, rest = first_passages(corpus.of_size(*PASSAGES), size)
+            tree = clustered(corpus.leaves(passages_of(base)), options.shape)
+            next_generation(options, corpus, tree, passages_of(base) + rest[-1])  # loads libraries
+            runs = [next_generation(options, corpus, tree, passages_of(base) + document) for document in rest[:TIMED]]
             started = time.process_time()
             regret(tree.leaves, tree.levels[0].groups, options.shape)
             yield {
@@ -124,14 +127,14 @@ def growth(options: argparse.Namespace, seed: int) -> Iterator[Figure]:
     """A tree maintained through 50 added documents, and through growth by half, beside one clustered anew."""
     for size in options.leaves or (1000,):
         for corpus in corpora(options, int(size * 1.5) + 700, seed, PASSAGES):
-            base, rest = _first(corpus.of_size(*PASSAGES), size)
-            tree, alive, written = clustered(corpus.leaves(_all(base)), options.shape), _all(base), 0
-            yield {"data": corpus.name, "after": "clustering", **_state(tree, options.shape)}
+            base, rest = first_passages(corpus.of_size(*PASSAGES), size)
+            tree, alive, written = clustered(corpus.leaves(passages_of(base)), options.shape), passages_of(base), 0
+            yield {"data": corpus.name, "after": "clustering", **state(tree, options.shape)}
             for number, document in enumerate(rest, start=1):
                 alive = alive + document
-                run = _apply(options, corpus, tree, alive)
+                run = next_generation(options, corpus, tree, alive)
                 tree, written = run.tree, written + run.written
-                grown = len(alive) >= 1.5 * len(_all(base))
+                grown = len(alive) >= 1.5 * len(passages_of(base))
                 if number == 50 or grown:
                     fresh = clustered(corpus.leaves(alive), options.shape)
                     yield {
@@ -139,46 +142,14 @@ def growth(options: argparse.Namespace, seed: int) -> Iterator[Figure]:
                         "after": f"{number} documents",
                         "leaves": len(alive),
                         "written_a_document": round(written / number, 2),
-                        "maintained": _state(tree, options.shape),
-                        "anew": _state(fresh, options.shape),
+                        "maintained": state(tree, options.shape),
+                        "anew": state(fresh, options.shape),
                     }
                 if grown:
                     break
 
 
-def history(options: argparse.Namespace, seed: int, steps: int = 200) -> Iterator[Figure]:
-    """200 changes: additions, changed sentences, deletions. Rows go into the CSV, the sums into the figure."""
-    for corpus in corpora(options, 2400, seed, PASSAGES):
-        rng = np.random.default_rng(seed)
-        alive, rest = _first(corpus.of_size(*PASSAGES), 800)
-        tree = clustered(corpus.leaves(_all(alive)), options.shape)
-        rows: list[Figure] = []
-        for number in range(1, steps + 1):
-            kind = str(rng.choice(["add", "change", "delete"], p=[0.5, 0.3, 0.2]))
-            if kind == "add" and rest:
-                alive.append(rest.pop(0))
-            elif kind == "delete":
-                alive.pop(int(rng.integers(len(alive))))
-            if kind == "change":
-                run, corpus = _changed_for_good(options, corpus, tree, alive, rng)
-            else:
-                run = _apply(options, corpus, tree, _all(alive))
-            tree = run.tree
-            assert not violations(tree, options.shape, options.params)
-            rows.append(_row(number, kind, run, options.shape))
-        _save(options.csv, corpus.name, seed, rows)
-        written = sum(row["written"] for row in rows)
-        fresh = clustered(corpus.leaves(_all(alive)), options.shape)
-        yield {
-            "data": corpus.name,
-            "changes": steps,
-            "written": written,
-            "maintained": _state(tree, options.shape),
-            "anew": _state(fresh, options.shape),
-        }
-
-
-FIGURES = {"changes": changes, "cpu": cpu, "growth": growth, "history": history}
+FIGURES = {"changes": changes, "cpu": cpu, "growth": growth}
 
 
 def corpora(options: argparse.Namespace, passages: int, seed: int, document: tuple[int, int]) -> Iterator[Corpus]:
@@ -206,21 +177,21 @@ def _cut(corpus: Corpus, document: tuple[int, int]) -> Corpus:
     return replace(corpus, documents=np.array(parts))
 
 
-def _first(documents: Sequence[Indices], passages: int) -> tuple[list[Indices], list[Indices]]:
+def first_passages(documents: Sequence[Indices], passages: int) -> tuple[list[Indices], list[Indices]]:
     """Documents with about so many passages in all, and the others."""
     count = int(np.searchsorted(np.cumsum([len(document) for document in documents]), passages)) + 1
     return list(documents[:count]), list(documents[count:])
 
 
-def _all(documents: Iterable[Indices]) -> Indices:
+def passages_of(documents: Iterable[Indices]) -> Indices:
     return [passage for document in documents for passage in document]
 
 
-def _apply(options: argparse.Namespace, corpus: Corpus, tree: LiveTree, alive: Iterable[int]) -> Maintained:
+def next_generation(options: argparse.Namespace, corpus: Corpus, tree: LiveTree, alive: Iterable[int]) -> Maintained:
     return maintained(tree, corpus.leaves(alive), options.shape, options.params)
 
 
-def _reworded(row: Rows, rng: np.random.Generator) -> Rows:
+def reworded(row: Rows, rng: np.random.Generator) -> Rows:
     other = rng.standard_normal(len(row), np.float32)
     mixed = np.sqrt(1 - CHANGED) * row + np.sqrt(CHANGED) * other / np.linalg.norm(other)
     return np.asarray(mixed / np.linalg.norm(mixed))
@@ -233,21 +204,8 @@ def _change_sentence(
     leaves = corpus.leaves(alive)
     rows, keys = unit(leaves).copy(), list(leaves.keys)
     at = keys.index(f"{passage:07d}")
-    rows[at], keys[at] = _reworded(rows[at], np.random.default_rng([seed, passage])), keys[at] + "'"
+    rows[at], keys[at] = reworded(rows[at], np.random.default_rng([seed, passage])), keys[at] + "'"
     return maintained(tree, frontier(rows, keys, leaves.order), options.shape, options.params)
-
-
-def _changed_for_good(
-    options: argparse.Namespace, corpus: Corpus, tree: LiveTree, alive: list[Indices], rng: np.random.Generator
-) -> tuple[Maintained, Corpus]:
-    """The same in a history: the passage goes, its new wording comes at the end of the corpus."""
-    document = alive[int(rng.integers(len(alive)))]
-    place = int(rng.integers(len(document)))
-    passage = document[place]
-    rows = np.concatenate([corpus.rows, _reworded(corpus.rows[passage], rng)[None]])
-    corpus = replace(corpus, rows=rows, documents=np.r_[corpus.documents, corpus.documents[passage]])
-    document[place] = len(rows) - 1
-    return _apply(options, corpus, tree, _all(alive)), corpus
 
 
 def _cost(tree: LiveTree, runs: Sequence[Maintained]) -> Figure:
@@ -256,7 +214,7 @@ def _cost(tree: LiveTree, runs: Sequence[Maintained]) -> Figure:
     return {"written": written, "mean": round(float(np.mean(written)), 1), "percent_of_tree": share}
 
 
-def _state(tree: LiveTree, shape: Shape) -> Figure:
+def state(tree: LiveTree, shape: Shape) -> Figure:
     return {
         "cosine": round(cosine_to_others(tree.leaves, tree.levels[0]), 4),
         "cosine_2": round(cosine_to_others(tree.levels[0].nodes, tree.levels[1]), 4) if len(tree.levels) > 1 else None,
@@ -273,29 +231,6 @@ def cosine_to_others(below: Frontier, level: Any) -> float:
     others = sums[home] - rows
     cosines = (others * rows).sum(axis=1) / np.maximum(np.linalg.norm(others, axis=1), 1e-9)
     return float(cosines[np.bincount(home)[home] > 1].mean())
-
-
-def _row(number: int, kind: str, run: Maintained, shape: Shape) -> Figure:
-    tree = run.tree
-    return {
-        "change": number,
-        "kind": kind,
-        "leaves": len(tree.leaves),
-        "summaries": tree.summaries,
-        "written": run.written,
-        "cpu_ms": round(1000 * run.cpu_s, 1),
-        "regret": round(regret(tree.leaves, tree.levels[0].groups, shape) - tree.yardstick.regret, 4),
-    }
-
-
-def _save(path: str | None, data: str, seed: int, rows: Sequence[Figure]) -> None:
-    if path is None:
-        return
-    with open(path, "a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["data", "seed", *rows[0]])
-        if not file.tell():
-            writer.writeheader()
-        writer.writerows({"data": data, "seed": seed, **row} for row in rows)
 
 
 if __name__ == "__main__":

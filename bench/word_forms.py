@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from bench.corpora import corpus
 from services.chunking import chunk_markdown
-from services.text.index_terms import index_terms
+from services.text.index_terms import TYPED, index_terms
 from services.text.passage_text import indexed_passage
 
 SCRIPTS = {
@@ -73,7 +73,7 @@ class Index:
         self.lengths: list[int] = []
         for place, text in enumerate(texts):
             counts = Counter(index_terms(text))
-            self.lengths.append(counts.total())
+            self.lengths.append(sum(n for term, n in counts.items() if not term.startswith(TYPED)))
             for term, frequency in counts.items():
                 self.places[term].append((place, frequency))
         self.mean = sum(self.lengths) / len(self.lengths)
@@ -83,6 +83,7 @@ class Index:
         for term in sorted(set(index_terms(question))):
             found = self.places.get(term, [])
             weight = math.log(1 + (len(self.lengths) - len(found) + 0.5) / (len(found) + 0.5))
+            weight *= 0.05 if term.startswith(TYPED) else 1
             for place, frequency in found:
                 scores[place] += weight * frequency / (frequency + 0.375 + 1.125 * self.lengths[place] / self.mean)
         return sorted(scores, key=lambda place: (-scores[place], place))[:count]
@@ -104,9 +105,10 @@ def pairs_of(texts: Sequence[str], count: int, seed: int = 7) -> list[Pair]:
             rare = [run for run in rare if len(re.findall(f"[{letters}]", run)) > 12]
             if rare:
                 text = draw.choice(rare)
-                form = forms[len(wanted[script]) % len(forms)]
-                if FORMS[form](text) != text:
-                    wanted[script].append(Pair(script, form, FORMS[form](text), place))
+                turn = len(wanted[script]) % len(forms)
+                changing = [form for form in forms[turn:] + forms[:turn] if FORMS[form](text) != text]
+                if changing:
+                    wanted[script].append(Pair(script, changing[0], FORMS[changing[0]](text), place))
                     break
     pairs = [pair for found in wanted.values() for pair in found]
     draw.shuffle(pairs)
@@ -124,9 +126,9 @@ def main() -> None:
     ]
     index, pairs = Index(texts), pairs_of(texts, wanted)
     found = {pair: pair.passage in index.best(pair.question, 5) for pair in pairs}
-    for name, key in (("script", lambda pair: pair.script), ("form", lambda pair: pair.form)):
-        for value in sorted(set(map(key, pairs))):
-            hits = [found[pair] for pair in pairs if key(pair) == value]
+    for name in ("script", "form"):
+        for value in sorted({getattr(pair, name) for pair in pairs}):
+            hits = [found[pair] for pair in pairs if getattr(pair, name) == value]
             print(f"{name} {value}: {sum(hits)} of {len(hits)}")
     print(f"recall@5 over {len(texts)} passages: {sum(found.values())} of {len(pairs)}")
     for pair in pairs:

@@ -85,9 +85,10 @@ def show_tree(client: ServiceClient, dataset: str, depth: int) -> None:
 
 def outline_label(node: dict[str, Any]) -> str:
     title = node["title"] or " > ".join(node["heading_path"][-2:]) or shortened(node["text"] or "", 60)
+    hidden = "hidden until it is written anew" if node["level"] else "hidden, its text is replaced or deleted"
+    shown = f"[yellow]{hidden}[/]" if node["stale"] else escape(title)
     below = f" [dim]({node['children']})[/]" if node["children"] else ""
-    stale = " [yellow]stale[/]" if node["stale"] else ""
-    return f"{escape(title)}{below}{stale}"
+    return f"{shown}{below}"
 
 
 def show_jobs(found: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from infra.db.schema import document_versions, documents, embeddings
 from infra.uow.unit_of_work import any_of
 from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.generations import Generations
+from interfaces_adaptor.repositories.links import Links, aliases_of
 from interfaces_adaptor.repositories.postings import Postings
 from interfaces_adaptor.repositories.versions import Versions, chunking_from
 from services.filter_fields import filter_fields
@@ -62,7 +63,7 @@ def stored_from(row: RowMapping) -> StoredDocument:
     )
 
 
-class Documents(Versions, Generations, Postings, Erasure):
+class Documents(Versions, Generations, Postings, Links, Erasure):
     async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None:
         # A doc_id finds the document however it came to be; a source or file name only what was uploaded under it.
         kind, _, value = identity.partition(":")
@@ -93,7 +94,7 @@ class Documents(Versions, Generations, Postings, Erasure):
             fields=filter_fields(document.source, document.title, document.tags, document.extra_meta),
             **values,
         )
-        await self.execute(
+        stored = await self.first(
             added.on_conflict_do_update(
                 index_elements=["tenant_id", "dataset_id", "doc_id"],
                 set_={
@@ -107,7 +108,12 @@ class Documents(Versions, Generations, Postings, Erasure):
                     "updated_at": func.now(),
                     "deleted_at": None,
                 },
-            )
+            ).returning(documents.c.file_name, documents.c.source)
+        )
+        assert stored is not None
+        aliases = aliases_of(document.extra_meta.get("aliases"))
+        await self.put_links(
+            document.dataset_id, document.doc_id, stored["file_name"], stored["source"], aliases, document.links
         )
 
     async def delete_documents(self, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:

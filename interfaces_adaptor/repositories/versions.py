@@ -14,6 +14,7 @@ from sqlalchemy.engine import RowMapping
 from infra.db.schema import chunks, document_versions, documents
 from infra.uow.unit_of_work import any_of, as_json
 from interfaces_adaptor.repositories.dataset_lock import DatasetLock
+from interfaces_adaptor.repositories.links import aliases_of
 from services.domain import Chunk, ChunkingParams, JsonObject
 from services.ingest.documents import NewVersion, PendingVersion, VersionToIndex
 from services.text.passage_text import names_of
@@ -40,9 +41,7 @@ def chunk_from(row: RowMapping) -> Chunk:
 
 
 def names_from(row: RowMapping) -> tuple[str, ...]:
-    aliases = row["aliases"] if isinstance(row["aliases"], list) else [row["aliases"]]
-    named = [alias for alias in aliases if isinstance(alias, str)]
-    return names_of(row["file_name"], row["source"], row["title"], named)
+    return names_of(row["file_name"], row["source"], row["title"], aliases_of(row["aliases"]))
 
 
 class Versions(DatasetLock):

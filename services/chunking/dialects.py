@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, html_block
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.deflist import deflist_plugin
@@ -20,7 +21,7 @@ from services.chunking.pairs import NEVER, Pairs
 
 FRONT_MATTER_LINES = "front matter"  # in the parser's environment: how many lines it has
 _PAIRS = "pairs"
-_INTERRUPTED = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_INTERRUPTED: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
 # Math and comments that reach further than this have lost their end.
 _MOST_LINES = 500
 _MATH_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
@@ -119,7 +120,8 @@ def _brace_end(pairs: Pairs, begin: int) -> int:
 
 
 def _component_end(pairs: Pairs, begin: int) -> int:
-    return pairs.components.get(begin, NEVER) if pairs.text[begin + 1 : begin + 2].isupper() else NEVER
+    """Of JSX; HTML in capitals is HTML."""
+    return pairs.components.get(begin, NEVER) if pairs.text[begin + 1 : begin + 3].istitle() else NEVER
 
 
 def _container_end(pairs: Pairs, begin: int) -> int:

@@ -176,7 +176,8 @@ def chunk_text(source: str, names: Sequence[str], span: ChunkSpan) -> ChunkText:
     text = source[span.start : span.end]
     meta = {**span.meta, "names": names_beside(names, span.heading_path)}
     shown = for_models(text, span.meta.get("table_header"))
-    return ChunkText(span.heading_path, shown, indexed_passage(span.heading_path, text, meta))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return ChunkText(span.heading_path, shown, indexed_passage(span.heading_path, text, meta), digest)
 
 
 def tree_stays(live: Tree, dataset: Dataset, expected: ExpectedDataset, params: TreeParams) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +28,12 @@ from utils.tokens import estimate_tokens
 
 @dataclass(frozen=True, slots=True)
 class ChunkText:
-    """A chunk as models read it: `indexed` is what is embedded for it."""
+    """A chunk as models read it: `indexed` is what is embedded for it, `hash` that of the text as it stands."""
 
     heading_path: tuple[str, ...]
     text: str
     indexed: str
+    hash: str
 
 
 # The chunks of a document.
@@ -92,9 +92,7 @@ class ExpectedDataset:
     def changed(self) -> int:
         """Passages that come and go; one that a changed document keeps does neither."""
         gone = Counter(leaf.hash for leaf in self.replaced)
-        come = Counter(
-            hashlib.sha256(chunk.text.encode()).hexdigest() for chunks in self.new.values() for chunk in chunks
-        )
+        come = Counter(chunk.hash for chunks in self.new.values() for chunk in chunks)
         return (gone - come).total() + (come - gone).total()
 
     def leaves(self) -> Leaves:
@@ -149,7 +147,7 @@ async def chunks_by_document(work: EstimateStorage, leaves: Sequence[Leaf]) -> d
     texts = await work.leaf_texts([leaf.chunk_id for leaf in leaves])
     return {
         document: [
-            ChunkText(leaf.heading_path, text := texts[leaf.chunk_id], indexed_text(leaf.heading_path, text))
+            ChunkText(leaf.heading_path, text := texts[leaf.chunk_id], indexed_text(leaf.heading_path, text), leaf.hash)
             for leaf in of_document
         ]
         for document, of_document in groupby(leaves, key=lambda leaf: leaf.document)

@@ -23,6 +23,7 @@ class NewDocument:
     extra_meta: JsonObject
     checksum: str
     text: str
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from services.errors import UnsupportedFileType
 @dataclass(frozen=True, slots=True)
 class SourceText:
     """A source file as text, with what it says about itself: `meta` are the fields of its front matter, `warnings` tell
-    what of them could not be read."""
+    what of them could not be read; `links` are keys of `services/text/links.py`."""
 
     text: str
     title: str | None
@@ -21,6 +21,7 @@ class SourceText:
     aliases: tuple[str, ...] = ()
     meta: JsonObject = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

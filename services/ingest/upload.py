@@ -33,6 +33,7 @@ from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
+from services.text.links import links_in
 from services.tree.nodes import Tree, tree_name
 from services.tree.params import TreeParams
 from services.tree.writer import writer_of
@@ -361,6 +362,7 @@ class DocumentIngestor:
             extra_meta=read.source.meta,
             checksum=read.checksum,
             text=read.source.text,
+            links=read.source.links,
         )
 
     @staticmethod
@@ -392,4 +394,5 @@ def as_described(upload: Upload, source: SourceText) -> SourceText:
         title=own or file_title(upload.file_name) or file_title(upload.source),
         tags=tuple(upload.tags) or source.tags,
         meta={**source.meta, **aliases, **upload.extra_meta},
+        links=links_in(source.text, upload.source),
     )

@@ -39,7 +39,8 @@ LONGEST_S = 300.0
 # Characters for each token that an answer may have: a model that writes more has ignored its limit.
 CHARACTERS_A_TOKEN = 12
 # A citation of a summary shows at most so many of the passages under it, out of so many that are compared.
-MOST_SPANS, MOST_PASSAGES = 3, 200
+MOST_SPANS, MOST_PASSAGES = 3, 24
+VERBATIM = 0.99  # of a claim's words
 # Of a claim, the longest words are looked for where a summary stands over more passages than these.
 MOST_TELLING = 8
 TELLING = re.compile(r"\w{2,}")
@@ -242,7 +243,7 @@ class Answerer:
 
 
 async def passages_under(work: PassageStorage, dataset_id: str, claim: Claim, hit: Hit) -> list[Chunk]:
-    """Of a summary over thousands of passages those that have most of the claim's words."""
+    """Of a summary over many passages those that have most of the claim's words."""
     if len(hit.chunk_ids) <= MOST_PASSAGES:
         return await work.served_chunks(dataset_id, hit.chunk_ids)
     told = sorted({word.lower() for word in TELLING.findall(claim.text)}, key=lambda word: (-len(word), word))
@@ -252,7 +253,12 @@ async def passages_under(work: PassageStorage, dataset_id: str, claim: Claim, hi
 def spans_of_summary(claim: Claim, chunks: list[Chunk]) -> list[Span]:
     shares = {chunk.chunk_id: overlap(claim.text, chunk.text) for chunk in chunks}
     chunks.sort(key=lambda chunk: (-shares[chunk.chunk_id], chunk.doc_id, chunk.idx))
-    best = [chunk for chunk in chunks[:MOST_SPANS] if shares[chunk.chunk_id] >= 0.5 * shares[chunks[0].chunk_id]]
+    if not chunks:
+        return []
+    first = shares[chunks[0].chunk_id]
+    # What stands in a passage word for word is from there; what a model wrote may be from several.
+    most = 1 if first >= VERBATIM else MOST_SPANS
+    best = [chunk for chunk in chunks[:most] if shares[chunk.chunk_id] >= 0.5 * first]
     return [span_in(claim.text, one.doc_id, one.chunk_id, one.start, one.text) for one in best]
 
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from services.retrieval.hits import Hit
 from services.retrieval.window import part_of
 from services.text.extractive import stands_alone
-from services.text.sentences import read_sentences
+from services.text.sentences import is_mere_link, read_sentences
 from services.text.words import words
 
 # A sentence of fewer words is charged for so many: gain a word loves shreds.
@@ -76,7 +76,7 @@ def units_of(hits: Sequence[Hit]) -> Iterator[Unit]:
             continue
         for sentence in read_sentences(hit.text):
             at = (hit.doc_id, hit.start + sentence.end)
-            if at not in seen and stands_alone(sentence):
+            if at not in seen and stands_alone(sentence) and not is_mere_link(hit.text[sentence.start : sentence.end]):
                 seen.add(at)
                 yield unit_of(part_of(hit, hit.start + sentence.start, hit.start + sentence.end))
 

@@ -5,11 +5,12 @@ A word of the question weighs by its rarity: what everything speaks of says noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.retrieval.hits import Hit
-from services.retrieval.question import is_spaceless, read_question
+from services.retrieval.question import is_asking, is_spaceless, read_question
 from services.retrieval.quotable import Quotable, quotables
 from services.retrieval.shape import Shape, fitness, shape_of
 from services.text.sentences import read_sentences
@@ -27,6 +28,7 @@ _BARE = 0.6  # what a heading-like line, a caption or a line of code counts
 _UNKNOWN_PAIR = 0.05
 # A word that no passage has: what the question is about is not here.
 _UNKNOWN_WORD = 1.1
+_ASKING_WORD = 0.3  # "What happens if …": rare in texts, and not what is asked about
 _LATER = 0.02  # what each source before it costs a sentence
 _LONG = 60  # words of a quotation from which on it is charged for its length
 
@@ -68,7 +70,9 @@ def weight_of(term: str, rarity: Mapping[str, float]) -> float:
     rarest = max(rarity.values(), default=1.0)
     known = rarity.get(term)
     if known is not None:
-        return max(known, 0.05)
+        return max(known, 0.05) * (_ASKING_WORD if is_asking(term) else 1.0)
+    if is_asking(term):
+        return _ASKING_WORD * rarest
     return rarest * (_UNKNOWN_PAIR if is_spaceless(term) else _UNKNOWN_WORD)
 
 
@@ -92,7 +96,7 @@ def worth(shape: Shape, asked: frozenset[str], unit: Quotable) -> float:
     """By what a quotation would be preferred to another that holds as much of the question."""
     fit = fitness(shape, asked, unit.text, brings=unit.brings)
     length = len(words(unit.text, stop_words=True))
-    return fit * (_BARE if unit.bare else 1.0) * float(min(1.0, (_LONG / max(1, length)) ** 0.25))
+    return fit * (_BARE if unit.bare else 1.0) * min(1.0, math.pow(_LONG / max(1, length), 0.25))
 
 
 def without_repeats(found: Sequence[Quote]) -> list[Quote]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.domain import JsonObject
+from services.retrieval.linked import LinkedDocument
 from services.text.passage_text import for_models
 from services.tree.nodes import NodeKind
 
@@ -58,7 +59,8 @@ class Hit:
     """A node that was found. `chunk_ids` are the leaves under it, in reading order; a leaf has its own span, which is
     wider than its chunk where neighbours were merged into it. `degraded` is a summary that was written without its
     model, because that failed. `path` leads from its parent to the root; `evidence` are passages under a summary,
-    where they were asked for. `table_header` belongs to the rows that a passage begins with."""
+    where they were asked for. `table_header` belongs to the rows that a passage begins with; `links` are the
+    documents that its text links to, `linked_from` those that link to its document."""
 
     node_id: UUID
     kind: NodeKind
@@ -79,6 +81,8 @@ class Hit:
     table_header: str | None = None
     file_name: str | None = None
     document_title: str | None = None
+    links: tuple[LinkedDocument, ...] = ()
+    linked_from: tuple[LinkedDocument, ...] = ()
 
     @property
     def model_text(self) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from services.retrieval.question_words import ASKING, ASKING_PARTS, NARROW, WHOLE
 from services.text.words import fold, words
 
+# Characters of a question that say how it is worded; what is longer is a text.
+_LOOKED_AT = 400
 _WHOLE = re.compile("|".join(WHOLE))
 _NARROW = re.compile("|".join(NARROW))
 _ASKING = frozenset(words(ASKING))
@@ -55,7 +57,8 @@ def read_question(question: str) -> Asked:
     folded = " ".join(fold(question).split())
     plain = _plain(folded)
     topic = tuple(dict.fromkeys(_topic(plain)))
-    whole = bool(_WHOLE.search(folded)) and not (topic and _NARROW.search(folded))
+    beginning = folded[:_LOOKED_AT]
+    whole = bool(_WHOLE.search(beginning)) and not (topic and _NARROW.search(beginning))
     return Asked(whole, topic, _without_orders(question), plain)
 
 
@@ -68,6 +71,10 @@ def named(asked: Asked, name: str) -> float:
             return 1.0
     topic, own = set(asked.topic), set(_topic(called))
     return len(topic) / len(own) if topic and topic <= own else 0.0
+
+
+def is_asking(term: str) -> bool:
+    return term in _ASKING
 
 
 def is_spaceless(term: str) -> bool:
@@ -87,7 +94,7 @@ def _topic(folded: str) -> list[str]:
 def _without_orders(question: str) -> str:
     """The question without what only says how to answer; as it is where nothing else would be left."""
     text = _ACCORDING.sub(" ", question)
-    if _SPACELESS.search(text):
+    if _SPACELESS.search(text) and len(text) <= _LOOKED_AT:
         text = _WHOLE.sub(" ", text)
     elif order := _ORDER.match(text):
         text = text[order.end() :]

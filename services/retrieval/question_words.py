@@ -108,6 +108,7 @@ argument discussion discuss talk happen going on cover deal say said contain sto
 section part meeting conversation document handbook manual guide text article paper report page file dataset corpus
 collection note transcript everything thing stuff folder vault give tell describe explain show list provide write
 need want please brief briefly short shortly quick simple sentence word few two three one actually really here
+somebody someone anybody
 zusammenfassen zusammenfassung zusammen fasse fassen uberblick ubersicht kurzfassung inhalt inhaltsangabe inhalte
 worum wovon um geht's geht handelt dreht eigentlich gib gebe nenne bitte kurz kurze wiedergeben stichpunkten
 stichworten wichtigste wichtigsten wichtig wesentliche zentrale zentralen hauptpunkte hauptthemen kernaussagen

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.text.extractive import stands_alone
-from services.text.sentences import ReadSentence, read_sentences
+from services.text.sentences import ReadSentence, is_mere_link, read_sentences
 
 # Items or lines that a sentence brings.
 _MOST_BROUGHT = 6
@@ -34,7 +34,9 @@ class Quotable:
 
 
 def quotables(passage: str) -> Iterator[Quotable]:
-    sentences = [one for one in read_sentences(passage) if one.kind != "other"]
+    sentences = [
+        one for one in read_sentences(passage) if one.kind != "other" and not is_mere_link(passage[one.start : one.end])
+    ]
     head: Sequence[str] = ()
     heading = ""
     for place, sentence in enumerate(sentences):

@@ -18,6 +18,7 @@ from services.errors import ConcurrentChange, EmbeddingNotReady, EmbeddingSpaceC
 from services.models.registry import Models
 from services.retrieval.expand import expanded
 from services.retrieval.hits import Hit, Scored
+from services.retrieval.linked import linked
 from services.retrieval.packing import best, packed
 from services.retrieval.query import Query
 from services.retrieval.question import read_question
@@ -133,6 +134,7 @@ async def read_hits(work: SearchStorage, dataset: Dataset, query: Query, scored:
     hits = await work.hits(dataset, scored[: nodes_to_read(query)], query.filters)
     paths = await work.paths(dataset, [hit.node_id for hit in hits])
     hits = [replace(hit, path=paths.get(hit.node_id, ())) for hit in hits]
+    hits = linked(hits, await work.links(dataset, sorted({hit.doc_id for hit in hits if hit.doc_id is not None})))
     if query.expand:
         ranks = {node.node_id: place for place, node in enumerate(scored)}
         hits = await expanded(work, dataset, query.filters, hits, ranks)

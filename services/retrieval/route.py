@@ -20,6 +20,8 @@ def route(mode: Mode, whole: str | None, *, levels: Collection[int] = (), own_wo
     """`whole` is the name of what the question asks about as a whole, "" for all that the filters let through, None
     for a question of another kind. `levels` are those that the filters ask for; `own_words`: the tree's summaries say
     more than the passages' own sentences do."""
+    if mode == "tree_traversal":
+        return Route(mode, "as asked for: the way from the root down, to look at the tree; `auto` finds more")
     if mode != "auto":
         return Route(mode, "as asked for")
     if any(level > 0 for level in levels):

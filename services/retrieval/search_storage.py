@@ -10,6 +10,7 @@ from services.arrays import FloatArray
 from services.domain import Dataset
 from services.retrieval.fusion import Population
 from services.retrieval.hits import Ancestor, Branch, Filters, Hit, Scored
+from services.retrieval.linked import DocumentLinks
 from services.storage import UnitOfWork
 from services.tree.nodes import Tree
 
@@ -70,6 +71,10 @@ class SearchStorage(UnitOfWork, Protocol):
     async def hits(self, dataset: Dataset, scored: Sequence[Scored], filters: Filters) -> list[Hit]:
         """What was found, with text and place, in the order given; nodes that the filters do not let through are
         left out."""
+        ...
+
+    async def links(self, dataset: Dataset, doc_ids: Sequence[str]) -> Mapping[str, DocumentLinks]:
+        """For each document what it links to in the dataset, and what links to it."""
         ...
 
     async def paths(self, dataset: Dataset, node_ids: Sequence[UUID]) -> Mapping[UUID, tuple[Ancestor, ...]]:

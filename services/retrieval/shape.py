@@ -59,6 +59,7 @@ _VERDICT = re.compile(
 )
 _IMPERATIVE_CODE = re.compile(r"`[^`]+`")
 
+_LOOKED_AT = 400  # characters of a question
 # What a sentence of the right shape counts more than another with the same words.
 FITS = 1.35
 # Words of a sentence within which a definition has its subject.
@@ -70,7 +71,7 @@ _KIND = 1.15
 
 
 def shape_of(question: str) -> Shape:
-    folded = re.sub(r"^\W+", "", fold(question))
+    folded = re.sub(r"^\W+", "", fold(question[:_LOOKED_AT]))
     return next((shape for shape, pattern in _PATTERNS if pattern.search(folded)), "any")
 
 

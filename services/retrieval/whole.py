@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from uuid import UUID
 
 from services.domain import Dataset
 from services.retrieval.digest import digest
 from services.retrieval.expand import expanded
-from services.retrieval.hits import Hit, Scored
+from services.retrieval.hits import Ancestor, Filters, Hit, Scored
 from services.retrieval.scope import Scope
 from services.retrieval.search_storage import SearchStorage
 from services.retrieval.window import part_of
@@ -46,14 +46,9 @@ async def read_whole(work: SearchStorage, dataset: Dataset, scope: Scope, *, exp
     ids = await work.outline(dataset, scope.filters, OUTLINE, scope.heading)
     nodes = await work.hits(dataset, [Scored(node_id, 0, 0.0) for node_id in ids], scope.filters)
     paths = await work.paths(dataset, ids)
-    levels = {step.node_id: step.level for path in paths.values() for step in path}
-    summaries = await work.hits(
-        dataset, [Scored(node_id, level, 0.0) for node_id, level in levels.items()], scope.filters
-    )
-    ways = await work.paths(dataset, [hit.node_id for hit in summaries])
-    summaries = [replace(hit, path=ways.get(hit.node_id, ())) for hit in summaries]
     nodes = [replace(hit, path=paths.get(hit.node_id, ())) for hit in nodes]
     told = {chunk for hit in nodes for chunk in hit.chunk_ids}
+    summaries = await summaries_over(work, dataset, scope.filters, chain.from_iterable(paths.values()))
     if scope.heading:
         summaries = [hit for hit in summaries if told.issuperset(hit.chunk_ids)]
     if expand:
@@ -62,6 +57,16 @@ async def read_whole(work: SearchStorage, dataset: Dataset, scope: Scope, *, exp
     parents = {hit.node_id for hit in above}
     below = [hit for hit in summaries if hit.path and hit.path[0].node_id in parents]
     return Whole(above, sorted(below, key=lambda hit: -len(hit.chunk_ids)), nodes)
+
+
+async def summaries_over(
+    work: SearchStorage, dataset: Dataset, filters: Filters, steps: Iterable[Ancestor]
+) -> list[Hit]:
+    """Those of the ancestors that the filters let through, each once, with their paths."""
+    levels = {step.node_id: step.level for step in steps if not filters.level or step.level in filters.level}
+    found = await work.hits(dataset, [Scored(node_id, level, 0.0) for node_id, level in levels.items()], filters)
+    paths = await work.paths(dataset, [hit.node_id for hit in found])
+    return [replace(hit, path=paths.get(hit.node_id, ())) for hit in found]
 
 
 def widest(summaries: Sequence[Hit], told: set[UUID]) -> list[Hit]:

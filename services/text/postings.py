@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.text.index_terms import index_terms
+from services.text.index_terms import TYPED, index_terms
 
 # What is indexed, and by which terms. Postings of another rule are made anew when the database is brought up to date.
 RULE = 2
@@ -42,7 +42,7 @@ def posting_lists(level: int, texts: Sequence[str]) -> PostingLists:
     total = 0
     for place, text in enumerate(texts):
         counts = Counter(index_terms(text))
-        length = counts.total()
+        length = sum(frequency for term, frequency in counts.items() if not term.startswith(TYPED))
         total += length
         for term, frequency in counts.items():
             places, frequencies, lengths = lists.setdefault(term, ([], [], []))

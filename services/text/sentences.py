@@ -44,6 +44,7 @@ _OTHER = re.compile(
     r"|\[(?!\^)[^\]]+\]:\s"  # a link's definition
     r"|\[!\w+\]$|:::|///|\{\{?[#%*<]|\{\{"  # admonitions and directives of documentation generators
 )
+_LINKS = re.compile(r"\W*(?:\[[^\[\]]+\](?:\([^()\n]*\)|\[[^\[\]]*\])\W*)+")
 _ATTRIBUTES = re.compile(r"\{[^{}]*\}$")
 # A line of prose begins with a letter nearly always; only these first characters need a closer look.
 _SUSPECT = frozenset("`~-*+•#>|<![:/{=_0123456789")
@@ -56,6 +57,11 @@ class ReadSentence(NamedTuple):
     end: int
     kind: Kind
     shown: str
+
+
+def is_mere_link(markdown: str) -> bool:
+    """Whether a sentence is nothing but links: an entry of a list of contents, a menu."""
+    return bool(_LINKS.fullmatch(markdown))
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ _DOMINANT = 0.6  # share of the passages from which one section's name is the ti
 _LONGEST_NAME = 80
 _BETWEEN = " · "
 _NAMES_SHARE = 0.6  # of the budget beside the lead
+_ON_TOPIC = 1.3  # what a sentence counts more that says a word of the title
 _LATER = 0.15  # what each sentence before it costs one that is to say what a text is about
 _INTRODUCES = 3.0  # what the first document counts more than others, and one that is called an introduction
 
@@ -168,4 +169,4 @@ def _standing(opening: str) -> list[ReadSentence]:
 def _worth(sentence: ReadSentence, place: int, title: str) -> float:
     on_topic = not set(words(title)).isdisjoint(words(sentence.shown))
     worth = standing(sentence, estimate_tokens(sentence.shown), place, on_topic=on_topic)
-    return worth / (1 + _LATER * place)
+    return worth * (_ON_TOPIC if on_topic else 1.0) / (1 + _LATER * place)

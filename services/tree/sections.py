@@ -55,9 +55,12 @@ def parts_of(leaves: Sequence[Leaf]) -> Parts:
 
 
 def common_prefix(leaves: Sequence[Leaf]) -> tuple[str, ...]:
-    """The longest heading path that most of the leaves stand under."""
+    """The longest heading path that most of the leaves stand under, the first among them: it opens the whole."""
     counts = Counter(leaf.heading_path[: depth + 1] for leaf in leaves for depth in range(len(leaf.heading_path)))
-    common = [path for path, number in counts.items() if number >= COMMON * len(leaves)]
+    opening = leaves[0].heading_path
+    common = [
+        path for path, number in counts.items() if number >= COMMON * len(leaves) and opening[: len(path)] == path
+    ]
     return max(common, key=len, default=())
 
 

@@ -15,6 +15,7 @@ from app.settings import Settings
 from fake_provider import RunningFakeProvider
 from tests.answering import OPERATOR_KEY, asking, listening
 from tests.client import ApiClient, error_of
+from tests.factories import handbook
 from tests.libraries import passages
 
 pytestmark = pytest.mark.filled_with(put=passages)
@@ -96,6 +97,18 @@ class TestWithoutAModel:
             assert answer["mode"] == "digest"
             assert answer["sources"][0]["kind"] == "root"
             assert await check_spans(api, answer) >= 3
+
+    @pytest.mark.usefixtures("running")
+    async def test_a_summary_over_many_passages_is_cited_where_each_sentence_stands(self, api: ApiClient) -> None:
+        await api.ingest(handbook(40), doc_id="wide", dataset="wide", chunk_size=250, chunk_overlap=0)
+        answer = await asked(api, "What is this about?", dataset_id="wide")
+        root = answer["sources"][0]
+        assert root["kind"] == "root"
+        assert len(root["chunk_ids"]) > 24
+        text = (await api.data("/v1/documents/wide", dataset_id="wide"))["text"]
+        first = answer["statements"][0]
+        (span,) = first["citations"][0]["spans"]
+        assert text[span["start"] : span["end"]] == span["text"] == first["text"]
 
     async def test_a_question_about_the_whole_is_answered_without_a_tree(self, api: ApiClient) -> None:
         answer = await asked(api, "What is this about?")

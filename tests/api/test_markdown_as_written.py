@@ -200,3 +200,27 @@ async def test_a_filter_on_headings_leaves_one_section(api: ApiClient, mode: str
     assert await paths("Ship") >= {("Ship", "Mast"), ("Ship", "Engine")}
     assert {path[0] for path in await paths("Ship")} == {"Ship"}
     assert await paths(["Mast"]) == set()
+
+
+async def test_a_hit_shows_what_it_links_to_and_what_links_to_it(api: ApiClient) -> None:
+    await api.ingest(
+        "# Start\n\nRead about [sugar](food/sugar.md).\n\n## Later\n\nMore words.\n",
+        source="start.md",
+        build_tree="false",
+        chunk_size="100",
+        chunk_overlap="0",
+    )
+    await api.ingest(
+        "---\naliases: [Fondant]\n---\n\n# Sugar\n\nIt is sweet.\n", source="food/sugar.md", build_tree="false"
+    )
+    await api.ingest(
+        "# Bees\n\nThey eat [[Fondant]] in winter, see [[Nowhere]].\n", source="bees.md", build_tree="false"
+    )
+    hits = {
+        hit["source"]: hit for hit in (await api.retrieve("sugar fondant sweet", mode="leaves", top_k=10))["results"]
+    }
+    assert {one["title"] for one in hits["food/sugar.md"]["linked_from"]} == {"Bees", "Start"}
+    assert [one["source"] for one in hits["bees.md"]["links"]] == ["food/sugar.md"]
+    await api.delete(f"/v1/documents/{hits['food/sugar.md']['doc_id']}")
+    [bees] = [hit for hit in (await api.retrieve("bees eat", mode="leaves"))["results"] if hit["source"] == "bees.md"]
+    assert bees["links"] == []

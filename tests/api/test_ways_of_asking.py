@@ -91,6 +91,16 @@ async def test_a_tag_that_the_question_names_limits_the_whole(api: ApiClient) ->
 
 
 @begins_with_library
+async def test_a_filter_for_passages_leaves_summaries_out_of_a_whole(api: ApiClient) -> None:
+    found = await api.retrieve("What is this all about?", filters={"level": 0}, expand=True)
+    assert found["mode"] == "digest"
+    assert {hit["kind"] for hit in found["results"]} == {"leaf"}
+    expanded = await api.retrieve("What is this all about?", expand=True)
+    assert expanded["results"][0]["kind"] == "root"
+    assert expanded["results"][0]["evidence"]
+
+
+@begins_with_library
 async def test_a_whole_that_nothing_is_called_gets_passages(api: ApiClient) -> None:
     found = await api.retrieve("Summarise the chapter on quantum gravity")
     assert found["mode"] == "leaves"

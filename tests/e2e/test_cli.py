@@ -177,9 +177,10 @@ def test_the_demonstration_runs_from_an_empty_folder(tmp_path: Path) -> None:
         "12 Markdown files",
         "12 done",
         "at level 0",
-        "The root says:",
-        "leaves:",
-        "digest:",
+        "The Orrisk Sound Cooperative runs one ship and one house.",
+        "01-who-we-are.md:",
+        "leaves,",
+        "digest,",
         "/docs",
         ".raptor",
     ):

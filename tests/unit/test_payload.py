@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interfaces_adaptor.gateways.readers import READERS
 from services.chunking import chunk_markdown
 from services.chunking.refine import draft_of, heuristic
+from services.cost.estimate import chunked_upload
 from services.domain import ChunkingParams
+from services.ingest.upload import Upload
 from services.text.passage_text import for_models, indexed_passage, names_of
 from services.text.payload import payload_spans, thin, without_payload
 from tests.unit.chunking.invariants import assert_sound
+from utils.tokens import estimate_tokens
 
 NOISE = random.Random(7).randbytes(6_000)
 ENCODED = base64.b64encode(NOISE).decode()
@@ -101,6 +105,17 @@ def test_a_large_picture_makes_no_more_passages_than_a_link() -> None:
     assert spans[0].end == len(note.format(picture)) - 1
     shown = for_models(note.format(picture))
     assert len(shown) <= 1.1 * len(note.format("tides.png"))
+
+
+def test_a_note_with_a_large_picture_is_estimated_like_one_with_a_link() -> None:
+    picture = "data:image/png;base64," + base64.b64encode(random.Random(2).randbytes(300_000)).decode()
+    note = "# Charts\n\n![tides]({})\n\n" + "The tide comes twice a day. " * 20
+
+    def tokens(target: str) -> int:
+        upload = Upload("ds", note.format(target).encode(), file_name="charts.md")
+        return sum(estimate_tokens(chunk.indexed) for chunk in chunked_upload(upload, READERS[".md"]).chunks)
+
+    assert tokens(picture) <= 1.1 * tokens("tides.png")
 
 
 @given(st.lists(st.sampled_from(["word ", "\n\n", PICTURE, f"({ENCODED})", "é", "龍"]), max_size=20).map("".join))

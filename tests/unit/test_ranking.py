@@ -180,6 +180,7 @@ def test_a_digest_goes_on_where_a_summary_ended() -> None:
         "First, let’s take a look at the ownership rules.",
         "| Line | Stations |",
         '<img alt="Two tables: a table with the stack',
+        "- [11 Borrowing equipment](borrowing.md)",
     ],
 )
 def test_a_digest_takes_no_captions_lead_ins_pointers_or_debris(line: str) -> None:
@@ -196,3 +197,20 @@ def test_auto_tells_a_question_about_a_whole_from_one_about_something_in_it() ->
 def test_summaries_with_words_of_their_own_are_ranked_too() -> None:
     assert route("auto", None, own_words=True).mode == "collapsed"
     assert route("auto", "", levels=(1,)).mode == "collapsed"
+
+
+def test_what_is_left_of_a_budget_is_filled_with_the_sentences_around_what_is_asked_for() -> None:
+    first = passage("Bees keep honey for the winter.", 0, doc_id="bees")
+    long = passage(
+        "Ice is cold in winter and it is cold in spring too. A glacier flows under its own weight. It calves icebergs"
+        " into the sea. Salt is won from the sea by the sun, and brine is boiled in pans for the rest of the year.",
+        0,
+        doc_id="ice",
+    )
+    budget = first.token_cnt + 22
+    taken = packed([first, long], 10, budget, weights={"glacier": 5.0})
+    assert taken[0] == first
+    assert "A glacier flows under its own weight." in taken[1].text
+    assert long.text[taken[1].start : taken[1].end] == taken[1].text
+    assert sum(hit.token_cnt for hit in taken) <= budget
+    assert packed([long], 10, 3, weights={"glacier": 5.0}) == []

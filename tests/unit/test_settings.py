@@ -30,6 +30,12 @@ def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert (read.database_url, read.log.folder, read.tree.levels_cap, read.providers.keys) == (None, None, None, {})
 
 
+def test_the_suffixes_of_markdown_files_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ".mdx" in load_settings().http.file_suffixes
+    monkeypatch.setenv("RAPTOR_FILE_SUFFIXES", '[".TXT", ".md"]')
+    assert load_settings().http.file_suffixes == (".txt", ".md")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -49,6 +55,8 @@ def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> N
         ("RAPTOR_PAID_RESULTS_PURGE_CRON", "hourly, please"),
         ("RAPTOR_PROVIDER_LIMITS", '{"voyage": {"rpm": 0}}'),
         ("RAPTOR_MODELS_FILE", "missing.toml"),
+        ("RAPTOR_FILE_SUFFIXES", "[]"),
+        ("RAPTOR_FILE_SUFFIXES", '["md"]'),
         ("RAPTOR_PROVIDER_BASE_URLS", '{"mine": "http://10.0.0.1/v1"}'),
         ("RAPTOR_PROVIDER_BASE_URLS", '{"mine": "https://user:secret@example.org/v1"}'),
     ],

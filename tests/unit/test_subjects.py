@@ -71,6 +71,8 @@ def test_leaves_of_several_documents_are_told_apart_by_documents_and_those_of_on
     assert (one.title, one.is_one) == ("The ship", True)
     assert [(part.title, part.leaves) for part in one.parts] == [("Sails", 2)]
     assert parts_of([leaf(0, "log_book")]).title == "log book"
+    opened = parts_of([leaf(0, "a", "Futures"), *(leaf(place, "a", "Futures", "A program") for place in range(1, 9))])
+    assert opened.title == "Futures"
 
 
 def test_tags_over_several_lines_are_no_sentences() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.output import tree_state
+from app.cli.output import outline_label, tree_state
 
 WELL = {
     "tree_status": "live",
@@ -33,3 +33,13 @@ def test_what_is_not_as_it_should_be_is_said_in_numbers() -> None:
     assert len(told) == 5
     for part in ("documents have changed", "4 summaries (12%)", "up to 8%", "2.1% more", "2 summaries were written"):
         assert any(part in one for one in told), part
+
+
+def test_what_is_hidden_stands_in_the_outline_without_its_text() -> None:
+    node = {"level": 1, "title": "Who we are", "heading_path": [], "text": None, "children": 5, "stale": False}
+    assert outline_label(node) == "Who we are [dim](5)[/]"
+    assert (
+        outline_label({**node, "title": "", "stale": True}) == "[yellow]hidden until it is written anew[/] [dim](5)[/]"
+    )
+    passage = {**node, "level": 0, "title": None, "heading_path": ["Pay"], "children": 0, "stale": True}
+    assert outline_label(passage) == "[yellow]hidden, its text is replaced or deleted[/]"

@@ -148,6 +148,20 @@ documents = Table(
     comment="One Markdown source.",
 )
 
+link_keys = Table(
+    "link_keys",
+    metadata,
+    required("tenant_id", Text, "the tenant"),
+    required("dataset_id", Text, "the dataset"),
+    required("doc_id", Text, "the document"),
+    required("is_name", Boolean, "whether the key is a name of the document, or of what it links to"),
+    required("key", Text, "as `services/text/links.py` makes it, at most 300 characters"),
+    PrimaryKeyConstraint("tenant_id", "dataset_id", "is_name", "key", "doc_id"),
+    owned_by("documents", "dataset_id", "doc_id"),
+    Index("ix_link_keys_document", "tenant_id", "dataset_id", "doc_id"),
+    comment="Names of documents and links to them: where a link's key is a name's, it resolves.",
+)
+
 document_versions = Table(
     "document_versions",
     metadata,

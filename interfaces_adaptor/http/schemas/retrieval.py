@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import Hex
 from services.retrieval.hits import Ancestor, Hit
+from services.retrieval.linked import LinkedDocument
 from services.retrieval.packing import Order
 from services.retrieval.route import Mode
 from services.tree.nodes import NodeKind
@@ -112,6 +113,18 @@ class EvidenceOut(BaseModel):
         )
 
 
+class LinkedOut(BaseModel):
+    """A document at the other end of a link."""
+
+    doc_id: str
+    title: str | None
+    source: str | None
+
+    @classmethod
+    def of(cls, linked: LinkedDocument) -> LinkedOut:
+        return cls(doc_id=linked.doc_id, title=linked.title, source=linked.source)
+
+
 class HitOut(BaseModel):
     """`path` leads from the parent to the root. `evidence` is filled if the request sets `expand`."""
 
@@ -135,6 +148,8 @@ class HitOut(BaseModel):
     )
     path: list[AncestorOut]
     evidence: list[EvidenceOut]
+    links: list[LinkedOut]
+    linked_from: list[LinkedOut]
 
     @classmethod
     def of(cls, hit: Hit) -> HitOut:
@@ -157,6 +172,8 @@ class HitOut(BaseModel):
             degraded=hit.degraded,
             path=[AncestorOut.of(ancestor) for ancestor in hit.path],
             evidence=[EvidenceOut.of(passage) for passage in hit.evidence],
+            links=[LinkedOut.of(other) for other in hit.links],
+            linked_from=[LinkedOut.of(other) for other in hit.linked_from],
         )
 
 

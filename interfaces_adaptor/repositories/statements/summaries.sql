@@ -59,7 +59,7 @@ lists as materialized (
 ),
 rarity as (
     select l.term, ln(1 + (scope.nodes - sum(cardinality(l.places)) + 0.5::float8)
-        / (sum(cardinality(l.places)) + 0.5::float8)) as weight
+        / (sum(cardinality(l.places)) + 0.5::float8)) * case when l.term like '^%' then 0.05 else 1 end as weight
     from lists l cross join scope group by l.term, scope.nodes
 ),
 scored as materialized (

@@ -80,6 +80,7 @@ HEADINGS = {
     "after an unclosed comment of Obsidian": "%%\n\n## Engine",
     "between control words of Jekyll": "{% raw %}\n\n## Engine\n\n{% endraw %}",
     "a shortcode without an end": '{{< figure src="a.png" >}}\n\n## Engine',
+    "HTML in capitals": "<DIV>\n\n## Engine\n\nThe engine.\n\n</DIV>",
     "a self-closing element": "<Image />\n\n## Engine",
     "code that ends on its line": ':::code language="c":::\n\n## Engine',
     "a wiki link": "## [[Engine]]",
