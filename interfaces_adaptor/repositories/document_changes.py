@@ -8,16 +8,15 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from infra.db.schema import documents
-from infra.uow.unit_of_work import UnitOfWork
+from interfaces_adaptor.repositories.described import Described
 from interfaces_adaptor.repositories.documents import identity_hash
 from services.domain import JsonObject
 from services.errors import DocumentNotFound
-from services.filter_fields import filter_fields
 
 KNOWN_BY_SOURCE = "source:"
 
 
-class DocumentChanges(UnitOfWork):
+class DocumentChanges(Described):
     async def document_meta(self, dataset_id: str, doc_id: str) -> JsonObject:
         of = documents.c
         row = await self.first(
@@ -42,15 +41,8 @@ class DocumentChanges(UnitOfWork):
     async def change_document(self, dataset_id: str, doc_id: str, changes: Mapping[str, Any]) -> None:
         of = documents.c
         is_it = self.own(documents), of.dataset_id == dataset_id, of.doc_id == doc_id
-        row = await self.first(
-            update(documents)
-            .where(*is_it)
-            .values(**changes, updated_at=func.now())
-            .returning(of.source, of.title, of.tags, of.extra_meta)
-        )
-        assert row is not None
-        fields = filter_fields(row["source"], row["title"], row["tags"], row["extra_meta"])
-        await self.execute(update(documents).where(*is_it).values(fields=fields))
+        await self.execute(update(documents).where(*is_it).values(**changes, updated_at=func.now()))
+        await self.follow_description(dataset_id, doc_id)
         if "source" not in changes:
             return
         identity = f"{KNOWN_BY_SOURCE}{changes['source']}" if changes["source"] else f"id:{doc_id}"

@@ -54,6 +54,25 @@ async def test_filters_of_retrieval_go_by_a_change_at_once_and_nothing_is_built(
     assert (await api.data("/v1/jobs"))["items"] == jobs["items"]
 
 
+@pytest.mark.usefixtures("running")
+async def test_links_go_by_a_changed_source(api: ApiClient) -> None:
+    await api.ingest(
+        "# Sugar\n\nSugar beet is boiled to a syrup.\n", name="s.md", doc_id="sugar", source="old/sugar.md"
+    )
+    text = "# Candy\n\nCandy is made of [sugar](../food/sugar.md) over a fire.\n"
+    await api.ingest(text, name="c.md", doc_id="candy", source="sweets/candy.md")
+
+    async def linked() -> list[str]:
+        hits = (await api.retrieve("What is candy made of over a fire?", mode="leaves"))["results"]
+        return [one["source"] for hit in hits if hit["doc_id"] == "candy" for one in hit["links"]]
+
+    assert await linked() == []
+    await patched(api, "sugar", {"source": "food/sugar.md"})
+    assert await linked() == ["food/sugar.md"]
+    await patched(api, "candy", {"source": "sweets/hard/candy.md"})
+    assert await linked() == []
+
+
 async def test_a_source_by_which_another_document_is_known_is_refused(api: ApiClient) -> None:
     known = (await api.submit(page("bread", 1), name="x.md", source="kitchen/bread.md"))["doc_id"]
 
