@@ -19,7 +19,8 @@ from infra.db.schema import (
     tree_nodes,
     trees,
 )
-from infra.uow.unit_of_work import UnitOfWork, any_of, short_transaction
+from infra.uow.unit_of_work import any_of, short_transaction
+from interfaces_adaptor.repositories.dataset_lock import DatasetLock
 from services.domain import TenantId
 from services.tree.generations import Retention
 
@@ -89,12 +90,14 @@ DUE = """
 """
 
 
-class OldGenerations(UnitOfWork):
+class OldGenerations(DatasetLock):
     async def expire_generations(self, dataset_id: str, retention: Retention) -> None:
         await self._lock(dataset_id)
         await self.execute(EXPIRED, dataset=dataset_id, kept=retention.kept, time=time_of(retention))
 
     async def remove_superseded_tree(self, dataset_id: str) -> bool:
+        # An erasure goes through the rows of the same tree, in another order.
+        await self.hold_dataset(dataset_id)
         tree = await self.first(SUPERSEDED_TREE, dataset=dataset_id)
         if tree is None:
             return False

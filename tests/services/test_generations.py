@@ -17,6 +17,7 @@ from constants.queue import REMOVE_OLD_GENERATIONS
 from infra.compute import ProcessPool
 from interfaces_adaptor.repositories import Storage
 from services.cost.budget import Keys
+from services.domain import DEFAULT_TENANT
 from tests.client import ApiClient, error_of
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, page
@@ -486,6 +487,39 @@ async def test_no_generation_brings_an_erased_document_back(container: Container
             await asyncio.sleep(0.05)
     await put(api, "bees", page("bees") + NEW)
     assert (await roll_back(api, 4))["generation"] == 6
+    assert await documents(api) == {"bees", "maps"}
+
+
+async def test_an_erasure_and_the_removal_of_an_old_tree_wait_for_each_other_and_both_succeed(
+    settings: Settings, database_url: str, pool: ProcessPool, container: Container, api: ApiClient
+) -> None:
+    """The erasure hides nodes of every tree and then takes their vectors, the removal goes the other way."""
+    async with running_worker(settings, database_url, pool):
+        await put(api, "bees", page("bees"))
+        await put(api, "salt", page("salt"))
+        await put(api, "maps", page("maps"))
+    await execute(container, "update generations set erased_at = now() where superseded_at is not null")
+
+    async def remove() -> bool:
+        async with Storage(container.engine, DEFAULT_TENANT) as removing:
+            removed = await removing.remove_superseded_tree("ds")
+            await removing.commit()
+        return removed
+
+    async with Storage(container.engine, DEFAULT_TENANT) as erasing:
+        await erasing.lock_dataset("ds")
+        rows = await erasing.all("select version_id from document_versions where doc_id = 'salt'")
+        await erasing.hide([row["version_id"] for row in rows])
+        removals = [asyncio.create_task(remove()) for _ in range(2)]
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        while await count(container, waiting) < len(removals):
+            await asyncio.sleep(0.02)
+        await erasing.delete_document("ds", "salt", hard=True)
+        await erasing.commit()
+
+    assert await asyncio.gather(*removals) == [True, True]
     assert await documents(api) == {"bees", "maps"}
 
 
