@@ -310,13 +310,13 @@ class Lifecycle:
         async with self._open(tenant) as work:
             job = await work.get_job(job_id)
             await work.lock_dataset(job.dataset_id)
-            await self._check_keys(work, job, keys)
             if job.status == "succeeded" and job.result.get("degraded"):
                 params = JobLimits(budget).as_params()
                 mending = NewJob("mend", job.dataset_id, None, None, payer_of(keys, budget), params)
                 again = await work.start_job(mending)
             else:
                 again = await work.retry_job(job_id, budget, keys)
+            await self._check_keys(work, job, keys)
             await bring_keys(work, self._secrets, again, keys)
             await work.commit()
         return again

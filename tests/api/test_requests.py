@@ -142,6 +142,7 @@ async def test_a_retry_of_a_refinement_lacks_its_chat_models_key(api: ApiClient)
     keys = {"X-BYOK-DeepSeek-Api-Key": "sk-0000"}
     sent = await api.upload(page("bees"), refine="llm", build_tree="false", headers={"Prefer": "respond-async", **keys})
     job = sent.json()["data"]["job_id"]
+    assert error_of(await api.post(f"/v1/jobs/{job}/retry")) == (409, "version_conflict")
     await api.post(f"/v1/jobs/{job}/cancel")
     assert error_of(await api.post(f"/v1/jobs/{job}/retry")) == (422, "missing_provider_key")
     assert (await api.post(f"/v1/jobs/{job}/retry", headers=keys)).status_code == 202
