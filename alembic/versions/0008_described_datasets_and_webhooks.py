@@ -3,7 +3,7 @@
 An event is noted, and its delivery put into the queue, in the transaction in which it happens: whatever statement ends
 a job or makes a tree live, none is missed, and none is told of what was rolled back.
 
-Revision: 0010
+Revision: 0008
 Revises: 0007
 """
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0010"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
