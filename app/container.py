@@ -64,6 +64,7 @@ from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
+from services.tree.rewriting import Rewriting
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
 HOURLY, DAILY = "7 * * * *", "17 3 * * *"
@@ -106,7 +107,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         ingestor = DocumentIngestor(storage, readers, models, secrets, settings.default_vector_index)
         services = Services(
             ingestor=ingestor,
-            uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
+            uploads=UploadSessions(
+                storage, ingestor, Rewriting(models, secrets), lasts=timedelta(hours=settings.http.upload_hours)
+            ),
             retriever=retriever,
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),

@@ -235,6 +235,21 @@ class UploadClosed(RaptorError):
     status = 409
 
 
+class AnotherSyncRoot(RaptorError):
+    """The dataset is kept equal to another folder, `details.sync_root`: sync that one, or say with `new_sync_root` that
+    this folder takes its place."""
+
+    code = "another_sync_root"
+    status = 409
+
+
+class SourceTaken(RaptorError):
+    """Another document has this `source`: move or delete it in the same commit, or choose another `source`."""
+
+    code = "source_taken"
+    status = 409
+
+
 class VersionConflict(RaptorError):
     """The resource's current state does not allow this."""
 

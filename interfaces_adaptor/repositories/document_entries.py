@@ -25,6 +25,7 @@ class DocumentEntry:
     status: str
     version_id: UUID | None
     chunks: int
+    newest_checksum: str
     text: str | None = None
 
 
@@ -32,11 +33,12 @@ class DocumentEntry:
 # text is long, and wanted of a single one only.
 DOCUMENTS = """
     select d.dataset_id, d.doc_id, d.file_name, d.title, d.source, d.tags, d.extra_meta, d.checksum, d.created_at,
-        d.updated_at, d.deleted_at, v.version_id, v.state, v.chunk_count,
+        d.updated_at, d.deleted_at, d.identity, d.synced, v.version_id, v.state, v.chunk_count,
+        coalesce(v.checksum, d.checksum) as newest_checksum,
         case when cast(:doc as text) is not null then d.text end as text
     from documents d
     left join lateral (
-        select v.version_id, v.state, v.chunk_count from document_versions v
+        select v.version_id, v.state, v.chunk_count, v.checksum from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
         order by v.state = 'superseded', v.number desc limit 1
     ) v on true
@@ -96,13 +98,14 @@ class DocumentEntries(UnitOfWork):
 def entry_from(row: RowMapping) -> DocumentEntry:
     described = (
         *("dataset_id", "doc_id", "file_name", "title", "source", "tags", "extra_meta", "checksum"),
-        *("created_at", "updated_at", "deleted_at"),
+        *("created_at", "updated_at", "deleted_at", "identity", "synced"),
     )
     return DocumentEntry(
         document=Document(**{name: row[name] for name in described}),
         status=row["state"] or "indexing",
         version_id=row["version_id"],
         chunks=row["chunk_count"] or 0,
+        newest_checksum=row["newest_checksum"],
         text=row["text"],
     )
 
