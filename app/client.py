@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from app.address import served_at
@@ -24,19 +24,45 @@ POLL_S = 0.05
 def service_client(url: str | None, api_key: str | None) -> Iterator[ServiceClient]:
     """Arguments win over RAPTOR_URL and RAPTOR_API_KEY. Raises ServiceUnreachable for a named service that does not
     answer."""
-    from app.settings import load_client_settings
-
-    settings = load_client_settings()
-    url = url or settings.url
-    api_key = api_key or (settings.api_key.get_secret_value() if settings.api_key is not None else None)
+    url, api_key, data_dir = named_service(url, api_key)
     if url is None:
-        with local_client(settings.data_dir, api_key) as client:
+        with local_client(data_dir, api_key) as client:
             yield client
         return
     with ServiceClient(url, api_key) as client:
         if not client.alive():
             raise ServiceUnreachable(f"{url} does not answer: is the service running there?")
         yield client
+
+
+@contextmanager
+def running_service(url: str | None, api_key: str | None) -> Iterator[ServiceClient]:
+    """A client for the named service, or for the one that runs on this data folder. Raises ServiceUnreachable."""
+    url, api_key, data_dir = named_service(url, api_key)
+    found = url or served_at(data_dir)
+    if found is None:
+        raise ServiceUnreachable(f"No service runs on {data_dir}.")
+    with ServiceClient(found, api_key) as client:
+        if not client.alive():
+            raise ServiceUnreachable(f"{found} does not answer.")
+        yield client
+
+
+@contextmanager
+def some_service(url: str | None, api_key: str | None) -> Iterator[None]:
+    """Starts one for the time of this context where none is named and none runs."""
+    url, api_key, data_dir = named_service(url, api_key)
+    with local_client(data_dir, api_key) if url is None else nullcontext():
+        yield
+
+
+def named_service(url: str | None, api_key: str | None) -> tuple[str | None, str | None, Path]:
+    """Address and key, and the data folder. Arguments win over RAPTOR_URL and RAPTOR_API_KEY."""
+    from app.settings import load_client_settings
+
+    settings = load_client_settings()
+    of_settings = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    return url or settings.url, api_key or of_settings, settings.data_dir
 
 
 @contextmanager

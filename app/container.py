@@ -70,6 +70,7 @@ from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
+from services.tree.rewriting import Rewriting
 from services.webhooks import WebhookDeliverer, Webhooks
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
@@ -116,7 +117,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         )
         services = Services(
             ingestor=ingestor,
-            uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
+            uploads=UploadSessions(
+                storage, ingestor, Rewriting(models, secrets), lasts=timedelta(hours=settings.http.upload_hours)
+            ),
             retriever=retriever,
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),

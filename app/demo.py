@@ -8,25 +8,29 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.output import show_citations, show_tree
-from app.cli.progress import ingest_with_progress
+from app.cli.progress import Sending, ingest_with_progress
 from app.client import local_client
 from app.resources import samples_folder
 from app.settings import Settings
-from interfaces_adaptor.clients.service_client import ServiceClient, markdown_files
+from interfaces_adaptor.clients.service_client import ServiceClient
+from interfaces_adaptor.gateways.folders.named import named_files
+from interfaces_adaptor.gateways.folders.rules import WalkRules
 
 DATASET = "handbook"
 QUESTIONS = ("What is this handbook about?", "How do I become a member?")
 
 
 def run(settings: Settings, console: Console, folder: Path | None) -> None:
-    files = markdown_files([folder or samples_folder()])
+    root = folder or samples_folder()
+    found, _ = named_files([root], root, WalkRules())
+    files = [(file.at, file.path) for file in found]
     size = sum(path.stat().st_size for path, _ in files)
     console.print(
         f"[bold]{len(files)} Markdown files[/], {size / 1000:.0f} kB, go to POST /v1/document/ingest-markdown"
     )
     with local_client(settings.data_dir) as client:
         console.print(f"The service listens on {client.base_url}\n", highlight=False)
-        ingest_with_progress(client, console, DATASET, files, build_tree=True, tags=["sample"])
+        ingest_with_progress(client, console, DATASET, files, Sending(tags=["sample"]))
         console.print()
         show_tree(client, DATASET, depth=2)
         console.print()

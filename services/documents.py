@@ -53,8 +53,8 @@ class EditStorage(UnitOfWork, Protocol):
         """Raises DatasetNotFound."""
         ...
 
-    async def document_meta(self, dataset_id: str, doc_id: str) -> JsonObject:
-        """Raises DocumentNotFound."""
+    async def document_meta(self, dataset_id: str, doc_id: str) -> tuple[JsonObject, JsonObject]:
+        """The metadata, and of tags and metadata what requests gave beside the text. Raises DocumentNotFound."""
         ...
 
     async def document_of_identity(self, dataset_id: str, identity: str) -> str | None:
@@ -77,12 +77,17 @@ class DocumentEditor:
         fields = change.fields
         async with self._open(tenant) as work:
             await work.lock_dataset(dataset_id)
-            stored = await work.document_meta(dataset_id, doc_id)
+            stored, given = await work.document_meta(dataset_id, doc_id)
             changes: dict[str, Any] = {}
+            # What is given here stays when the file is uploaded again.
+            said = dict(given)
             if "tags" in fields:
-                changes["tags"] = list(fields["tags"] or ())
+                changes["tags"] = said["tags"] = list(fields["tags"] or ())
             if "meta" in fields:
                 changes["extra_meta"] = merged_meta(stored, fields["meta"])
+                said["meta"] = merged_meta(given.get("meta", {}), fields["meta"])
+            if said != given:
+                changes["given"] = said
             if "source" in fields:
                 changes["source"] = fields["source"]
                 await self._refuse_taken(work, dataset_id, doc_id, fields["source"])

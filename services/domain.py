@@ -46,6 +46,7 @@ class Dataset:
     created_at: datetime
     ef_search: int | None = None
     generation: int = 0
+    sync_root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ class Document:
     file_name: str | None
     title: str | None
     source: str | None
+    identity: str
     tags: Sequence[str]
     extra_meta: JsonObject
+    synced: bool
     checksum: str
     created_at: datetime
     updated_at: datetime

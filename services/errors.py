@@ -222,7 +222,7 @@ class AmbiguousDocument(RaptorError):
 
 class SourceTaken(RaptorError):
     """Another document of the dataset, perhaps a deleted one, is known by this source: `details.doc_id` is its id.
-    Change or erase that one first, or choose another source."""
+    Change or erase that one first (in a commit: move or delete it too), or choose another source."""
 
     code = "source_taken"
     status = 409
@@ -253,6 +253,14 @@ class UploadClosed(RaptorError):
     """The upload is committed: begin a new one for more documents. `details.job_id` is the job of its commit."""
 
     code = "upload_closed"
+    status = 409
+
+
+class AnotherSyncRoot(RaptorError):
+    """The dataset is kept equal to another folder, `details.sync_root`: sync that one, or say with `new_sync_root` that
+    this folder takes its place."""
+
+    code = "another_sync_root"
     status = 409
 
 

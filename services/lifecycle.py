@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
 from services.documents import DocumentFilter
-from services.domain import Dataset, JsonObject, TenantId, VectorIndex
+from services.domain import JsonObject, TenantId, VectorIndex
 from services.errors import (
     AlreadyRunning,
     DocumentNotFound,
@@ -19,25 +19,21 @@ from services.errors import (
     MissingProviderKey,
     TreeNotFound,
 )
-from services.jobs.job import Job, JobType, NewJob
+from services.jobs.job import Job, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
-from services.storage import OpenStorage, UnitOfWork
+from services.storage import OpenStorage
 from services.text.extractive import NAME as EXTRACTIVE
 from services.tree.generations import Generation, RolledBack
-from services.tree.nodes import Tree
 from services.tree.params import TreeParams
+from services.tree.rewriting import Rewriting, RewritingStorage
 from services.tree.writer import writer_of
 
 
-class LifecycleStorage(UnitOfWork, Protocol):
-    """What changes to documents, datasets and jobs ask of storage."""
-
-    async def get_dataset(self, dataset_id: str) -> Dataset:
-        """Raises DatasetNotFound."""
-        ...
+class LifecycleStorage(RewritingStorage, Protocol):
+    """What changes to documents, datasets and jobs ask of storage, beside what their rewriting does."""
 
     async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
         """Changes what was asked for by name and leaves the rest."""
@@ -63,25 +59,6 @@ class LifecycleStorage(UnitOfWork, Protocol):
     async def undelete_document(self, dataset_id: str, doc_id: str) -> bool | None:
         """Whether its newest version is one for the tree; None where it was not deleted. Raises DocumentNotFound."""
         ...
-
-    async def want_tree(self, dataset_id: str) -> int:
-        """Notes that the tree is behind its documents; the revision that a tree has to reach to hold them."""
-        ...
-
-    async def request_build(
-        self, dataset_id: str, payer: str, *, at_once: bool = False, wishes: JsonObject | None = None
-    ) -> UUID:
-        """The payer's build that will hold what there is now: the one that waits already, or a new one. `wishes` are
-        parameters of the build; they take the place of those of the one that waits."""
-        ...
-
-    async def need_key(self, dataset_id: str) -> None:
-        """The tree is behind and waits for a caller who brings its model's key."""
-        ...
-
-    async def running_job(self, dataset_id: str, *kinds: JobType) -> UUID | None: ...
-
-    async def live_tree(self, dataset_id: str) -> Tree | None: ...
 
     async def find_generation(self, dataset_id: str, generation: int) -> Generation | None: ...
 
@@ -120,8 +97,6 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """Whether any version that the job brings is for the tree, and whether any is refined by a chat model."""
         ...
 
-    async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
@@ -155,6 +130,7 @@ class Lifecycle:
         self._tree_params = tree_params
         self._models = models
         self._secrets = secrets
+        self._rewriting = Rewriting(models, secrets)
 
     async def delete_document(
         self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys, *, hard: bool
@@ -167,7 +143,7 @@ class Lifecycle:
             await work.lock_dataset(dataset_id)
             if not await delete(work, dataset_id, [doc_id], hard=hard):
                 raise DocumentNotFound(doc_id=doc_id)
-            job_id = await self._write_anew(work, dataset_id, keys)
+            job_id = await self._rewriting.request(work, dataset_id, keys)
             await work.commit()
         return job_id
 
@@ -188,7 +164,7 @@ class Lifecycle:
             if dry_run or not doc_ids:
                 return Deletion(tuple(doc_ids), None)
             await delete(work, dataset_id, doc_ids, hard=hard)
-            job_id = await self._write_anew(work, dataset_id, keys)
+            job_id = await self._rewriting.request(work, dataset_id, keys)
             await work.commit()
         return Deletion(tuple(doc_ids), job_id)
 
@@ -199,29 +175,10 @@ class Lifecycle:
         async with self._open(tenant) as work:
             await work.lock_dataset(dataset_id)
             for_tree = await work.undelete_document(dataset_id, doc_id)
-            job_id = await self._write_anew(work, dataset_id, keys, anyhow=for_tree) if for_tree is not None else None
+            job_id = (
+                await self._rewriting.request(work, dataset_id, keys, anyhow=for_tree) if for_tree is not None else None
+            )
             await work.commit()
-        return job_id
-
-    async def _write_anew(
-        self, work: LifecycleStorage, dataset_id: str, keys: Keys, *, anyhow: bool = False
-    ) -> UUID | None:
-        """The build for a change without an upload, where there is a tree or one is on its way: that one has read the
-        documents of before."""
-        dataset, live = await work.get_dataset(dataset_id), await work.live_tree(dataset_id)
-        if not anyhow and live is None and await work.running_job(dataset_id, "build") is None:
-            return None
-        await work.want_tree(dataset_id)
-        context = CallContext(work.tenant, dataset_id, keys=keys)
-        writer = str(live.params["summary_llm"]) if live is not None else dataset.settings.get("summary_llm", AUTO)
-        try:
-            self._models.check(writer, context)
-            self._models.embedder(dataset.space, context)
-        except MissingProviderKey:
-            await work.need_key(dataset_id)
-            return None
-        job_id = await work.request_build(dataset_id, payer_of(keys, Budget()))
-        await bring_keys(work, self._secrets, job_id, keys)
         return job_id
 
     async def delete_dataset(self, tenant: TenantId, dataset_id: str) -> None:
@@ -272,7 +229,7 @@ class Lifecycle:
                 raise AlreadyRunning(job_id=running.hex)
             now = await work.restore_generation(dataset_id, found)
             behind = await work.is_behind(dataset_id, found.tree_id)
-            job_id = await self._write_anew(work, dataset_id, keys) if behind else None
+            job_id = await self._rewriting.request(work, dataset_id, keys) if behind else None
             await work.commit()
         return RolledBack(now, found.tree_id, unchanged=False, job_id=job_id)
 

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.options import DatasetId, Key, Refine, Url
+from app.cli.options import DatasetId, Key, Refine, Root, Url
 from app.cli.output import show_estimate
 from app.client import service_client
-from interfaces_adaptor.clients.service_client import markdown_files
 
 if TYPE_CHECKING:
     from infra.paid.results import Retention
@@ -39,6 +38,7 @@ def estimate(
     summary_llm: Annotated[str | None, typer.Option(help="A different model for the summaries.")] = None,
     embedding_model: Annotated[str | None, typer.Option(help="A different embedding model.")] = None,
     refine: Refine = None,
+    root: Root = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:
@@ -50,21 +50,24 @@ def estimate(
         "refine": refine,
     }
     if paths:
-        options["documents"] = documents_in(paths)
+        options["documents"] = documents_in(paths, root or Path())
     with service_client(url, api_key) as client:
         show_estimate(client.estimate(dataset, **options))
 
 
-def documents_in(paths: list[Path]) -> list[dict[str, str]]:
-    """The documents that `raptor ingest` would send. Raises BadParameter."""
+def documents_in(paths: list[Path], root: Path) -> list[dict[str, str]]:
+    """The documents that `raptor ingest` would send. Raises BadParameter, FolderRefused."""
+    from interfaces_adaptor.gateways.folders.named import named_files
+    from interfaces_adaptor.gateways.folders.rules import WalkRules
+
     documents = []
-    for path, name in markdown_files(paths):
+    for file in named_files(paths, root, WalkRules())[0]:
         try:
-            text = path.read_bytes().decode()
+            text = file.at.read_bytes().decode()
         except UnicodeDecodeError:
-            raise typer.BadParameter(f"{name} is not UTF-8 text.", param_hint="PATHS") from None
+            raise typer.BadParameter(f"{file.path} is not UTF-8 text.", param_hint="PATHS") from None
         if text.strip("\ufeff \t\r\n"):
-            documents.append({"text": text, "source": name, "file_name": path.name})
+            documents.append({"text": text, "source": file.path, "file_name": file.path.rpartition("/")[2]})
     if not documents:
         raise typer.BadParameter("There is no Markdown file with text.", param_hint="PATHS")
     return documents

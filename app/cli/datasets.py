@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli.options import DatasetId, Key, Refine, Url
+from app.cli.options import DatasetId, Key, MaxCost, Refine, Root, Url
 from app.cli.output import show_datasets, show_generations, show_hits, show_jobs, show_tree
-from app.cli.progress import ingest_with_progress
+from app.cli.plans import show_not_taken
+from app.cli.progress import Sending, ingest_with_progress
 from app.client import service_client
-from interfaces_adaptor.clients.service_client import markdown_files
 
 console = Console()
 
@@ -31,22 +31,29 @@ def ingest(
     build_tree: Annotated[bool, typer.Option(help="Build the tree over the dataset.")] = True,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every document; may be repeated.")] = None,
     refine: Refine = None,
-    max_cost: Annotated[float | None, typer.Option(help="Limit in US dollars for all files and their tree.")] = None,
+    max_cost: MaxCost = None,
+    root: Root = None,
     url: Url = None,
     api_key: Key = None,
 ) -> None:
     """Upload Markdown to a dataset and wait for its tree. Unchanged files cost nothing.
 
+    A document is known by its path below the working directory, or below --root. What was there under this path is
+    replaced; its tags stay unless --tag gives others. `raptor sync` also deletes what is gone and follows what moved.
+
     Ctrl-C stops waiting but does not cancel the work. A service that was started for this command continues the next
     time one is started.
     """
-    files = markdown_files(paths)
+    from interfaces_adaptor.gateways.folders.named import named_files
+    from interfaces_adaptor.gateways.folders.rules import WalkRules
+
+    files, not_taken = named_files(paths, root or Path(), WalkRules())
+    show_not_taken(console, not_taken, everything=False)
     if not files:
         raise typer.BadParameter("There is no Markdown file.", param_hint="PATHS")
     with service_client(url, api_key) as client:
-        done = ingest_with_progress(
-            client, console, dataset, files, build_tree=build_tree, tags=tag or [], refine=refine, max_cost=max_cost
-        )
+        sending = Sending(build_tree, tag or (), refine, max_cost)
+        done = ingest_with_progress(client, console, dataset, [(file.at, file.path) for file in files], sending)
     raise typer.Exit(0 if done else 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,3 +19,13 @@ Refine = Annotated[
         " service's setting."
     ),
 ]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="The folder that paths count from; a document is known by its path in it. By default the working"
+        " directory.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+MaxCost = Annotated[float | None, typer.Option(help="Limit in US dollars for all files and their tree.")]

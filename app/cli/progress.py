@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient, ServiceError
+from interfaces_adaptor.clients.service_client import TERMINAL, ServiceClient, ServiceError, ServiceUnreachable
 
 POLL_S = 0.3
+SHOWN = 20  # names of a kind that are listed
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How files are sent: options of the upload, `tags` of every document, and the `limits` of what it may cost."""
+
+    build_tree: bool = True
+    tags: Sequence[str] = ()
+    refine: str | None = None
+    max_cost: float | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"build_tree": self.build_tree} | ({"refine": self.refine} if self.refine else {})
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        return {} if self.max_cost is None else {"max_cost": self.max_cost}
 
 
 def ingest_with_progress(
@@ -21,26 +41,15 @@ def ingest_with_progress(
     console: Console,
     dataset: str,
     files: Sequence[tuple[Path, str]],
-    *,
-    build_tree: bool,
-    tags: Sequence[str],
-    refine: str | None = None,
-    max_cost: float | None = None,
+    sending: Sending,
+    changes: Callable[[], dict[str, Any]] = dict,
 ) -> bool:
     """Sends the files as one upload, follows its job and reports the outcome; False if anything was refused or
-    failed."""
-    options = {"build_tree": build_tree} | ({"refine": refine} if refine else {})
-    upload_id = client.begin_upload(dataset, **options)
+    failed. `changes` are asked for when all is sent, and are made with it."""
     with bars(console) as progress:
-        sent = progress.add_task("send", total=len(files), note="")
         try:
-            refused = send(client, upload_id, files, tags, progress, sent)
-            committed = client.commit_upload(upload_id, **({} if max_cost is None else {"max_cost": max_cost}))
-        except ServiceError:
-            client.discard_upload(upload_id)
-            raise
+            committed, refused = transfer(client, dataset, files, sending, changes, progress)
         except KeyboardInterrupt:
-            client.discard_upload(upload_id)
             progress.stop()
             console.print("\nStopped. Nothing was changed.")
             return False
@@ -51,12 +60,33 @@ def ingest_with_progress(
             console.print("\nStopped waiting. Uploaded files are safe and continue to be processed; see `raptor jobs`.")
             return False
     problems = refused
-    done = committed["upserted_docs"]
     if job is not None and job["status"] != "succeeded":
         error = (job["error"] or {}).get("message", job["status"])
-        problems, done = [*refused, (f"{done} files", error)], 0
-    report(console, done, committed["skipped_docs"], problems)
+        problems = [*refused, (f"{committed['upserted_docs']} files", error)]
+        committed = committed | {"upserted_docs": 0, "documents": []}
+    report(console, committed, problems)
     return not problems
+
+
+def transfer(
+    client: ServiceClient,
+    dataset: str,
+    files: Sequence[tuple[Path, str]],
+    sending: Sending,
+    changes: Callable[[], dict[str, Any]],
+    progress: Progress,
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The answer to the commit, and the files that were refused, with the reason; after an error nothing is changed."""
+    upload_id = client.begin_upload(dataset, **sending.options)
+    try:
+        sent = progress.add_task("send", total=len(files), note="", visible=bool(files))
+        refused = send(client, upload_id, files, sending.tags, progress, sent)
+        return client.commit_upload(upload_id, **sending.limits, **changes()), refused
+    except ServiceUnreachable:
+        raise
+    except BaseException:
+        client.discard_upload(upload_id)
+        raise
 
 
 def send(
@@ -72,7 +102,7 @@ def send(
     for path, name in files:
         progress.update(task, note=escape(name))
         try:
-            client.add_to_upload(upload_id, path.name, path.read_bytes(), source=name, tags=tags)
+            client.add_to_upload(upload_id, name.rpartition("/")[2], path.read_bytes(), source=name, tags=tags)
         except (ServiceError, OSError) as error:
             refused.append((name, str(error)))
         progress.advance(task)
@@ -122,8 +152,16 @@ def bars(console: Console) -> Progress:
     )
 
 
-def report(console: Console, done: int, unchanged: int, problems: Sequence[tuple[str, str]]) -> None:
-    parts = [f"{done} done"] + ([f"{unchanged} unchanged"] if unchanged else [])
+def report(console: Console, committed: dict[str, Any], problems: Sequence[tuple[str, str]]) -> None:
+    """What came of it. A document that was there before is named: its text of before is not served any more."""
+    parts = [f"{committed['upserted_docs']} done"]
+    counts = (("skipped_docs", "unchanged"), ("moved_docs", "moved"), ("deleted_docs", "deleted"))
+    parts += [f"{committed[name]} {told}" for name, told in counts if committed[name]]
     console.print(", ".join(parts) + (f", [red]{len(problems)} failed[/]:" if problems else "."))
     for name, problem in problems:
         console.print(f"  {escape(name)}: {escape(problem)}", highlight=False)
+    replaced = [one["source"] or one["document_id"] for one in committed["documents"] if one["replaced"]]
+    for name in replaced[:SHOWN]:
+        console.print(f"  replaced {escape(name)}", highlight=False)
+    if len(replaced) > SHOWN:
+        console.print(f"  and {len(replaced) - SHOWN} more replaced")

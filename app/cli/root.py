@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from app.cli import answers, costs, datasets, fake_provider, keys, processes
+from app.cli import answers, costs, datasets, fake_provider, keys, processes, sync
 from app.errors import OperatorError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
-for commands in (processes, datasets, costs, answers, fake_provider):
+for commands in (processes, datasets, sync, costs, answers, fake_provider):
     commands.add_to(app)
 app.add_typer(keys.app, name="keys", rich_help_panel="Maintain a service")
 
@@ -41,9 +41,10 @@ def main() -> None:
 def is_expected(error: Exception) -> bool:
     """Whether a person can do something about it: then they see its message, and no traceback."""
     from interfaces_adaptor.clients.service_client import ServiceError, ServiceUnreachable
+    from interfaces_adaptor.gateways.folders.walk import FolderRefused
     from services.errors import RaptorError
 
-    if isinstance(error, OperatorError | RaptorError | ServiceError | ServiceUnreachable):
+    if isinstance(error, OperatorError | RaptorError | ServiceError | ServiceUnreachable | FolderRefused):
         return True
     from embedded_postgres.errors import EmbeddedPostgresError
     from infra.db.migrate import UnsuitableDatabase

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
-
-from constants.markdown import SUFFIXES
 
 TERMINAL = {"succeeded", "failed", "cancelled"}
 REREAD_S = 1.0
@@ -75,7 +72,7 @@ class ServiceClient:
         return self._data(
             "POST",
             "/v1/document/ingest-markdown",
-            data={**form, "tags": list(tags)},
+            data=form | ({"tags": list(tags)} if tags else {}),
             files={"file": (file_name, data, "text/markdown")},
             headers=headers,
             timeout=None if wait_s is None else 60.0 + wait_s,
@@ -89,17 +86,19 @@ class ServiceClient:
     def add_to_upload(
         self, upload_id: str, file_name: str, data: bytes, *, tags: Sequence[str] = (), **fields: str | None
     ) -> dict[str, Any]:
+        """Without tags a document keeps those that it has."""
         form = {name: value for name, value in fields.items() if value is not None}
         return self._data(
             "POST",
             f"/v1/uploads/{upload_id}/documents",
-            data={**form, "tags": list(tags)},
+            data=form | ({"tags": list(tags)} if tags else {}),
             files={"file": (file_name, data, "text/markdown")},
         )
 
-    def commit_upload(self, upload_id: str, **limits: Any) -> dict[str, Any]:
-        """One job for all its documents; `job_id` is None where nothing is to be done."""
-        return self._data("POST", f"/v1/uploads/{upload_id}/commit", json=limits, timeout=None)
+    def commit_upload(self, upload_id: str, **options: Any) -> dict[str, Any]:
+        """One job for all its documents; `job_id` is None where nothing is to be done. `delete` and `move` change
+        documents with it."""
+        return self._data("POST", f"/v1/uploads/{upload_id}/commit", json=options, timeout=None)
 
     def discard_upload(self, upload_id: str) -> None:
         self._http.delete(f"/v1/uploads/{upload_id}")
@@ -152,7 +151,7 @@ class ServiceClient:
         return self._data("POST", f"/v1/datasets/{dataset_id}/rollback", json={"generation": generation})
 
     def documents(self, dataset_id: str) -> Iterator[dict[str, Any]]:
-        return self._pages("/v1/documents", dataset_id=dataset_id)
+        return self._pages("/v1/documents", dataset_id=dataset_id, limit=500)
 
     def document(self, doc_id: str, dataset_id: str) -> dict[str, Any]:
         return self._data("GET", f"/v1/documents/{doc_id}", params={"dataset_id": dataset_id})
@@ -248,21 +247,3 @@ def service_error(response: httpx2.Response) -> ServiceError:
     except (ValueError, KeyError, TypeError):
         found = {"code": "unknown", "message": response.text[:200], "details": {}}
     return ServiceError(response.status_code, found["code"], found["message"], found["details"])
-
-
-def markdown_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Files and the Markdown within folders, in order, each with its path below what was named, in `/` form."""
-    found: list[tuple[Path, str]] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES
-                and file.is_file()
-                and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
-            found += [(file, file.relative_to(path).as_posix()) for file in inside]
-        else:
-            found.append((path, path.name))
-    return found

@@ -61,18 +61,20 @@ def checked_file_name(value: str | None) -> str:
     return name
 
 
-def checked_tags(values: list[str]) -> tuple[str, ...]:
-    """Raises InvalidRequest."""
+def checked_tags(values: list[str] | None) -> tuple[str, ...] | None:
+    """None: they are not mentioned. Raises InvalidRequest."""
+    if values is None:
+        return None
     if len(values) > 64:
         raise InvalidRequest("At most 64 tags are allowed.", field="tags")
     tags = [checked_text("tags", value.strip(), 100) for value in values]
     return tuple(dict.fromkeys(tag for tag in tags if tag))
 
 
-def parsed_meta(value: str | None) -> dict[str, Any]:
-    """`extra_meta` as it comes in a form. Raises InvalidExtraMeta."""
+def parsed_meta(value: str | None) -> dict[str, Any] | None:
+    """`extra_meta` as it comes in a form; None: it is not mentioned. Raises InvalidExtraMeta."""
     if value is None or not value.strip():
-        return {}
+        return None
     if len(value.encode("utf-8", "surrogatepass")) > META_BYTES or nesting_of(value) > META_DEPTH:
         raise InvalidExtraMeta
     try:
@@ -84,8 +86,10 @@ def parsed_meta(value: str | None) -> dict[str, Any]:
     return checked_meta(meta)
 
 
-def checked_meta(meta: Any) -> dict[str, Any]:
-    """`extra_meta` as an object. Raises InvalidExtraMeta."""
+def checked_meta(meta: Any) -> dict[str, Any] | None:
+    """`extra_meta` as an object; None: it is not mentioned. Raises InvalidExtraMeta."""
+    if meta is None:
+        return None
     if not isinstance(meta, dict):
         raise InvalidExtraMeta(reason="not an object")
     try:

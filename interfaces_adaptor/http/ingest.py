@@ -201,9 +201,9 @@ def data_of(text: str, limit: int) -> bytes:
 
 def model_from_form(model: type[Model], fields: FormData) -> Model:
     """The form of a request whose content type decides how it is read."""
-    values: dict[str, Any] = {name: value for name, value in fields.multi_items() if name != "tags"}
+    values: dict[str, Any] = dict(fields.multi_items())
     try:
-        return model.model_validate(values | {"tags": fields.getlist("tags")})
+        return model.model_validate(values | ({"tags": fields.getlist("tags")} if "tags" in fields else {}))
     except ValidationError as error:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
 

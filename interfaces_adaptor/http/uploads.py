@@ -43,6 +43,7 @@ from interfaces_adaptor.http.schemas.uploads import (
 )
 from services.domain import TenantId
 from services.errors import InvalidRequest, UnsupportedMediaType
+from services.ingest.sync_changes import Changes, Move
 from services.ingest.upload import Upload
 from services.ingest.uploads import Committed, UploadOptions, with_options
 
@@ -138,7 +139,8 @@ async def commit_upload(
 ) -> Any:
     limits: IngestLimits = request.app.state.ingest_limits
     body = body or CommitBody()
-    committed = await services.uploads.commit(tenant, upload_id, keys_of(request, body), body.budget)
+    keys, changes = keys_of(request, body), changes_of(body)
+    committed = await services.uploads.commit(tenant, upload_id, keys, body.budget, changes)
     return await answered(services, tenant, committed, prefer, limits, response)
 
 
@@ -203,6 +205,19 @@ async def upload_from_file(form: UploadFileForm, limits: IngestLimits) -> Upload
         source=checked_text("source", form.source, 2_000) if form.source else None,
         tags=checked_tags(form.tags),
         extra_meta=parsed_meta(form.extra_meta),
+    )
+
+
+def changes_of(body: CommitBody) -> Changes:
+    """Raises InvalidRequest."""
+    return Changes(
+        delete=[checked_text("delete", doc_id, 200) for doc_id in body.delete],
+        move=[
+            Move(checked_text("doc_id", move.doc_id, 200), checked_text("source", move.source, 2_000))
+            for move in body.move
+        ],
+        sync_root=checked_text("sync_root", body.sync_root, 4_000) if body.sync_root is not None else None,
+        new_sync_root=body.new_sync_root,
     )
 
 

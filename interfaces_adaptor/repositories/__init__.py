@@ -14,6 +14,7 @@ from interfaces_adaptor.repositories.node_entries import NodeEntries
 from interfaces_adaptor.repositories.old_generations import OldGenerations
 from interfaces_adaptor.repositories.rollback import Rollback
 from interfaces_adaptor.repositories.search import Search
+from interfaces_adaptor.repositories.synced_documents import SyncedDocuments
 from interfaces_adaptor.repositories.undeletion import Undeletion
 from interfaces_adaptor.repositories.uploads import Uploads
 from interfaces_adaptor.repositories.vectors import Vectors
@@ -29,6 +30,7 @@ class Storage(
     OldGenerations,
     JobEntries,
     Datasets,
+    SyncedDocuments,
     Undeletion,
     Vectors,
     JobEndings,

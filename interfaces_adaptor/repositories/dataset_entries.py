@@ -26,6 +26,7 @@ class DatasetEntry:
     space: EmbeddingSpace
     vector_index: str
     settings: JsonObject
+    sync_root: str | None
     documents: int
     chunks: int
     live_tree: Tree | None
@@ -157,6 +158,7 @@ class DatasetEntries(Trees):
             space=space_from(row),
             vector_index=row["vector_index"],
             settings=row["settings"],
+            sync_root=row["sync_root"],
             documents=row["documents"],
             chunks=int(row["chunks"]),
             live_tree=live,

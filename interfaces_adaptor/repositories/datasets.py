@@ -28,7 +28,7 @@ from services.errors import DatasetNotFound
 
 DESCRIBED = (
     *("dataset_id", "vector_index", "settings", "live_tree_id", "wanted_revision", "built_revision", "wanted_since"),
-    *("wanted_at", "created_at", "ef_search", "generation"),
+    *("wanted_at", "created_at", "ef_search", "generation", "sync_root"),
 )
 
 

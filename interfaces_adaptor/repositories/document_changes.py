@@ -17,17 +17,16 @@ KNOWN_BY_SOURCE = "source:"
 
 
 class DocumentChanges(Described):
-    async def document_meta(self, dataset_id: str, doc_id: str) -> JsonObject:
+    async def document_meta(self, dataset_id: str, doc_id: str) -> tuple[JsonObject, JsonObject]:
         of = documents.c
         row = await self.first(
-            select(of.extra_meta).where(
+            select(of.extra_meta, of.given).where(
                 self.own(documents), of.dataset_id == dataset_id, of.doc_id == doc_id, of.deleted_at.is_(None)
             )
         )
         if row is None:
             raise DocumentNotFound(doc_id=doc_id)
-        meta: JsonObject = row["extra_meta"]
-        return meta
+        return row["extra_meta"], row["given"]
 
     async def document_of_identity(self, dataset_id: str, identity: str) -> str | None:
         of = documents.c

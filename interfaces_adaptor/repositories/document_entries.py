@@ -30,6 +30,7 @@ class DocumentEntry:
     status: str
     version_id: UUID | None
     chunks: int
+    newest_checksum: str
     bytes: int
 
 
@@ -57,7 +58,7 @@ SORT_KEYS = {
 FILTERED = """
     from documents d
     left join lateral (
-        select v.version_id, v.state, v.chunk_count from document_versions v
+        select v.version_id, v.state, v.chunk_count, v.checksum from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
         order by v.state = 'superseded', v.number desc limit 1
     ) v on true
@@ -75,11 +76,11 @@ FILTERED = """
 """
 DESCRIBED = (
     *("dataset_id", "doc_id", "file_name", "title", "source", "tags", "extra_meta", "checksum"),
-    *("created_at", "updated_at", "deleted_at"),
+    *("created_at", "updated_at", "deleted_at", "identity", "synced"),
 )
 SHOWN = f"""
     select {", ".join(f"d.{name}" for name in DESCRIBED)}, v.version_id, v.chunk_count, s.status,
-        octet_length(d.text) as bytes
+        coalesce(v.checksum, d.checksum) as newest_checksum, octet_length(d.text) as bytes
 """
 
 
@@ -192,6 +193,7 @@ def entry_from(row: RowMapping) -> DocumentEntry:
         status=row["status"],
         version_id=row["version_id"],
         chunks=row["chunk_count"] or 0,
+        newest_checksum=row["newest_checksum"],
         bytes=row["bytes"],
     )
 

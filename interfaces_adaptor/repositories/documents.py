@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Text, delete, func, select, update
+from sqlalchemy import Text, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
@@ -23,8 +23,8 @@ from services.ingest.documents import NewDocument, StoredDocument
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 
 STORED = """
-    select d.dataset_id, d.doc_id, d.deleted_at, v.version_id, v.checksum, v.chunker, v.chunk_size, v.chunk_overlap,
-        v.refine, v.embed_model, v.chunk_count, v.state,
+    select d.dataset_id, d.doc_id, d.deleted_at, d.given, v.version_id, v.checksum, v.chunker, v.chunk_size,
+        v.chunk_overlap, v.refine, v.embed_model, v.chunk_count, v.state,
         exists (
             select from datasets s join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
             join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
@@ -52,6 +52,7 @@ def stored_from(row: RowMapping) -> StoredDocument:
         dataset_id=row["dataset_id"],
         doc_id=row["doc_id"],
         deleted=row["deleted_at"] is not None,
+        given=row["given"],
         version_id=row["version_id"],
         checksum=row["checksum"],
         chunking=chunking_from(row),
@@ -91,6 +92,8 @@ class Documents(Versions, Generations, Postings, Links, Erasure):
             identity_hash=identity_hash(document.identity),
             tags=list(document.tags),
             extra_meta=dict(document.extra_meta),
+            given=dict(document.given),
+            synced=document.synced,
             fields=filter_fields(document.source, document.title, document.tags, document.extra_meta),
             **values,
         )
@@ -102,6 +105,8 @@ class Documents(Versions, Generations, Postings, Links, Erasure):
                     "source": func.coalesce(added.excluded.source, documents.c.source),
                     "tags": added.excluded.tags,
                     "extra_meta": added.excluded.extra_meta,
+                    "given": added.excluded.given,
+                    "synced": or_(added.excluded.synced, and_(documents.c.synced, documents.c.deleted_at.is_(None))),
                     "fields": func.jsonb_strip_nulls(
                         func.jsonb_build_object("source", documents.c.fields["source"])
                     ).op("||")(added.excluded.fields),

@@ -24,8 +24,9 @@ from services.cost.expected_dataset import (
 from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_path
 from services.domain import ChunkSpan, Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
-from services.ingest.reader import Reader, reader_for
-from services.ingest.upload import Upload, as_described, with_settings
+from services.ingest.given import as_described, given_by
+from services.ingest.reader import Reader, SourceText, reader_for
+from services.ingest.upload import Upload, with_settings
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
 from services.text.passage_text import for_models, indexed_passage, names_beside, names_of
@@ -165,7 +166,7 @@ async def dataset_or_none(work: EstimateStorage, request: EstimateRequest) -> Da
 
 
 def chunked_upload(upload: Upload, reader: Reader) -> ChunkedUpload:
-    source, chunking = as_described(upload, reader.read(upload.data)), upload.chunking
+    source, chunking = _described(upload, reader), upload.chunking
     spans = CHUNKERS[chunking.chunker](source.text, size=chunking.size, overlap=chunking.overlap)
     names = names_of(upload.file_name, upload.source, source.title, source.aliases)
     chunks = [chunk_text(source.text, names, span) for span in spans]
@@ -178,6 +179,11 @@ def chunk_text(source: str, names: Sequence[str], span: ChunkSpan) -> ChunkText:
     shown = for_models(text, span.meta.get("table_header"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return ChunkText(span.heading_path, shown, indexed_passage(span.heading_path, text, meta), digest)
+
+
+def _described(upload: Upload, reader: Reader) -> SourceText:
+    given = given_by(upload.tags, upload.extra_meta)
+    return as_described(reader.read(upload.data), given, upload.file_name, upload.source)
 
 
 def tree_stays(live: Tree, dataset: Dataset, expected: ExpectedDataset, params: TreeParams) -> bool:

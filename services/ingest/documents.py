@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -13,6 +13,8 @@ from services.domain import ChunkingParams, JsonObject, Refine
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
+    """`tags` and `extra_meta` are what text and requests say together; `given` is what requests said."""
+
     dataset_id: str
     doc_id: str
     identity: str
@@ -24,6 +26,8 @@ class NewDocument:
     checksum: str
     text: str
     links: tuple[str, ...] = ()
+    given: JsonObject = field(default_factory=dict)
+    synced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class StoredDocument:
     dataset_id: str
     doc_id: str
     deleted: bool
+    given: JsonObject
     version_id: UUID
     checksum: str
     chunking: ChunkingParams

@@ -24,7 +24,7 @@ from services.domain import (
 )
 from services.errors import RaptorError
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
-from services.ingest.metadata import file_title
+from services.ingest.given import NOTHING, as_described, given_by
 from services.ingest.reader import Reader, SourceText, reader_for
 from services.ingest.refining import refined_by
 from services.jobs.job import NewJob
@@ -33,7 +33,6 @@ from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
-from services.text.links import links_in
 from services.tree.nodes import Tree, tree_name
 from services.tree.params import TreeParams
 from services.tree.writer import writer_of
@@ -90,16 +89,19 @@ class UploadStorage(UnitOfWork, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One document as a client sends it. `refine` is what the request says of it; `chunking` has the service's own.
-    `embed_model` is that of the dataset, and `tree` are parameters of its tree that stay with it."""
+    """One document as a client sends it. What it does not mention (`tags`, `extra_meta`: None) stays as it was; it is
+    `synced` if it is a file of the folder that the dataset is kept equal to. `refine` is what the request says of it;
+    `chunking` has the service's own. `embed_model` is that of the dataset, and `tree` are parameters of its tree that
+    stay with it."""
 
     dataset_id: str
     data: bytes
     file_name: str | None = None
     doc_id: str | None = None
     source: str | None = None
-    tags: Sequence[str] = ()
-    extra_meta: JsonObject = field(default_factory=dict)
+    tags: Sequence[str] | None = None
+    extra_meta: JsonObject | None = None
+    synced: bool = False
     build_tree: bool = True
     summary_llm: str | None = None
     vector_index: VectorIndex | None = None
@@ -123,7 +125,8 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of an upload: `queued` work, or nothing to do. `chunks` and `tree_id` are known in the latter."""
+    """What became of an upload: `queued` work, or nothing to do. `chunks` and `tree_id` are known in the latter.
+    `replaced` is the version of before, where the document was there already with another content or parameters."""
 
     status: Literal["queued", "unchanged", "skipped"]
     doc_id: str
@@ -133,6 +136,8 @@ class Accepted:
     job_id: UUID | None = None
     chunks: int = 0
     tree_id: str | None = None
+    replaced: UUID | None = None
+    source: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -226,7 +231,7 @@ class DocumentIngestor:
     def read(self, upload: Upload) -> ReadUpload:
         """Raises UnsupportedFileType, InvalidEncoding, EmptyDocument."""
         source = reader_for(self._readers, upload.file_name).read(upload.data)
-        return ReadUpload(upload, as_described(upload, source), hashlib.sha256(upload.data).hexdigest())
+        return ReadUpload(upload, source, hashlib.sha256(upload.data).hexdigest())
 
     async def open(self, work: UploadStorage, upload: Upload) -> Admission:
         """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
@@ -295,7 +300,10 @@ class DocumentIngestor:
             )
         identity = upload.identity or f"id:{uuid.uuid4().hex}"
         stored = await work.find_document(upload.dataset_id, identity)
-        document = self._document(read, identity, stored)
+        before = stored.given if stored is not None and not stored.deleted else NOTHING
+        given = given_by(upload.tags, upload.extra_meta, before)
+        source = as_described(read.source, given, upload.file_name, upload.source)
+        document = self._document(replace(read, source=source), identity, stored, given)
         await work.put_document(document)
         if stored is not None and stored.deleted:
             # What was deleted does not come back with the document: it begins anew with this text.
@@ -307,26 +315,26 @@ class DocumentIngestor:
             or not same_processing(stored, upload, read.checksum, dataset.space.name)
         ):
             admission.superseded_jobs += await work.give_way(document.dataset_id, document.doc_id)
+            replaced = stored.version_id if stored is not None and not stored.deleted else None
             version_id = await work.add_version(
                 NewVersion(
                     dataset_id=document.dataset_id,
                     doc_id=document.doc_id,
                     checksum=read.checksum,
-                    text=read.source.text,
-                    title=read.source.title,
+                    text=document.text,
+                    title=document.title,
                     embed_model=dataset.space.name,
                     chunking=replace(upload.chunking, refine=refine),
                     build_tree=upload.build_tree,
                 )
             )
-        elif stored.open_job_id is not None:
+            return self._queued(document, version_id, None, replaced)
+        if stored.open_job_id is not None:
             return self._queued(document, stored.version_id, stored.open_job_id)
-        elif stored.served and (stored.in_live_tree or not upload.build_tree):
-            return self._nothing_to_do("unchanged", stored, dataset)
-        else:
-            version_id = stored.version_id
-            await work.resume_version(version_id, build_tree=upload.build_tree)
-        return self._queued(document, version_id, None)
+        if stored.served and (stored.in_live_tree or not upload.build_tree):
+            return replace(self._nothing_to_do("unchanged", stored, dataset), source=document.source)
+        await work.resume_version(stored.version_id, build_tree=upload.build_tree)
+        return self._queued(document, stored.version_id, None)
 
     async def _open_dataset(self, work: UploadStorage, upload: Upload, space: EmbeddingSpace) -> Dataset:
         """Made in this space if it is not there yet. Its row is locked from here on: of two uploads of one document at
@@ -347,7 +355,7 @@ class DocumentIngestor:
         return str(upload.summary_llm or dataset.settings.get("summary_llm", AUTO))
 
     @staticmethod
-    def _document(read: ReadUpload, identity: str, stored: StoredDocument | None) -> NewDocument:
+    def _document(read: ReadUpload, identity: str, stored: StoredDocument | None, given: JsonObject) -> NewDocument:
         upload = read.upload
         kind, _, value = identity.partition(":")
         new_id = value if kind == "id" else uuid.uuid4().hex
@@ -360,9 +368,11 @@ class DocumentIngestor:
             source=upload.source,
             tags=read.source.tags,
             extra_meta=read.source.meta,
+            given=given,
             checksum=read.checksum,
             text=read.source.text,
             links=read.source.links,
+            synced=upload.synced,
         )
 
     @staticmethod
@@ -379,20 +389,14 @@ class DocumentIngestor:
         )
 
     @staticmethod
-    def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None) -> Accepted:
-        return Accepted("queued", document.doc_id, document.dataset_id, document.checksum, version_id, job_id)
-
-
-def as_described(upload: Upload, source: SourceText) -> SourceText:
-    """What a document says about itself, where the request says nothing else; without a title it has that of its
-    file."""
-    title = upload.extra_meta.get("title")
-    own = title if isinstance(title, str) and title.strip() else source.title
-    aliases = {"aliases": list(source.aliases)} if source.aliases else {}
-    return replace(
-        source,
-        title=own or file_title(upload.file_name) or file_title(upload.source),
-        tags=tuple(upload.tags) or source.tags,
-        meta={**source.meta, **aliases, **upload.extra_meta},
-        links=links_in(source.text, upload.source),
-    )
+    def _queued(document: NewDocument, version_id: UUID, job_id: UUID | None, replaced: UUID | None = None) -> Accepted:
+        return Accepted(
+            status="queued",
+            doc_id=document.doc_id,
+            dataset_id=document.dataset_id,
+            checksum=document.checksum,
+            version_id=version_id,
+            job_id=job_id,
+            replaced=replaced,
+            source=document.source,
+        )

@@ -15,8 +15,10 @@ from uuid import UUID
 from services.cost.budget import Budget, Keys
 from services.domain import ChunkingParams, JsonObject, Refine, TenantId, UpsertMode, VectorIndex
 from services.errors import InvalidRequest, UploadClosed
+from services.ingest.sync_changes import NONE, Changes, ChangesStorage, make_changes
 from services.ingest.upload import Accepted, DocumentIngestor, Upload, UploadStorage
 from services.storage import OpenStorage
+from services.tree.rewriting import Rewriting, RewritingStorage
 
 # Documents that are read back and admitted together.
 PART = 200
@@ -62,14 +64,17 @@ class OpenUpload:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What became of each document, and the job for all of them; None where nothing is to be done."""
+    """What became of each document, and the job for all of them; None where nothing is to be done. `deleted` and
+    `moved` count documents that the commit named."""
 
     dataset_id: str
     documents: Sequence[Accepted]
     job_id: UUID | None
+    deleted: int = 0
+    moved: int = 0
 
 
-class UploadsStorage(UploadStorage, Protocol):
+class UploadsStorage(UploadStorage, ChangesStorage, RewritingStorage, Protocol):
     """What uploads of many documents ask of storage."""
 
     async def begin_upload(self, dataset_id: str, options: UploadOptions, lasts: timedelta) -> OpenUpload: ...
@@ -95,11 +100,17 @@ class UploadsStorage(UploadStorage, Protocol):
 
 class UploadSessions:
     def __init__(
-        self, open_storage: OpenStorage[UploadsStorage], ingestor: DocumentIngestor, *, lasts: timedelta
+        self,
+        open_storage: OpenStorage[UploadsStorage],
+        ingestor: DocumentIngestor,
+        rewriting: Rewriting,
+        *,
+        lasts: timedelta,
     ) -> None:
         """An upload `lasts` so long from its beginning."""
         self._open = open_storage
         self._ingestor = ingestor
+        self._rewriting = rewriting
         self._lasts = lasts
 
     async def begin(self, tenant: TenantId, dataset_id: str, options: UploadOptions) -> OpenUpload:
@@ -123,19 +134,41 @@ class UploadSessions:
             await work.commit()
         return replace(begun, documents=begun.documents + 1)
 
-    async def commit(self, tenant: TenantId, upload_id: UUID, keys: Keys, budget: Budget) -> Committed:
-        """Raises UploadNotFound, UploadClosed, and what an upload of one document does."""
+    async def commit(
+        self, tenant: TenantId, upload_id: UUID, keys: Keys, budget: Budget, changes: Changes = NONE
+    ) -> Committed:
+        """Raises UploadNotFound, UploadClosed, and what an upload of one document and `make_changes` do."""
         async with self._open(tenant) as work:
             begun = await self._still_open(work, upload_id)
             head = with_options(Upload(begun.dataset_id, b"", keys=keys, budget=budget), begun.options)
             admission = await self._ingestor.open(work, head)
+            await make_changes(work, admission.dataset, changes)
             async for part in work.staged_documents(upload_id, PART):
-                uploads = [replace(with_options(one, begun.options), keys=keys, budget=budget) for one in part]
+                uploads = [
+                    replace(
+                        with_options(one, begun.options),
+                        keys=keys,
+                        budget=budget,
+                        synced=changes.sync_root is not None,
+                    )
+                    for one in part
+                ]
                 await self._ingestor.admit(work, admission, [self._ingestor.read(one) for one in uploads])
             job_id = await self._ingestor.start(work, admission, head)
+            if changes.delete:
+                job_id = await self._rewrite(work, begun, job_id, keys)
             await work.close_upload(upload_id, job_id)
             await work.commit()
-        return Committed(begun.dataset_id, admission.accepted, job_id)
+        return Committed(begun.dataset_id, admission.accepted, job_id, len(changes.delete), len(changes.move))
+
+    async def _rewrite(self, work: UploadsStorage, begun: OpenUpload, job_id: UUID | None, keys: Keys) -> UUID | None:
+        """What told of deleted documents is written by the build of the new ones, where there are any; the job to wait
+        for."""
+        if job_id is not None and begun.options.build_tree:
+            await work.want_tree(begun.dataset_id)
+            return job_id
+        rewriting = await self._rewriting.request(work, begun.dataset_id, keys)
+        return job_id or rewriting
 
     async def discard(self, tenant: TenantId, upload_id: UUID) -> None:
         """Raises UploadNotFound, UploadClosed."""

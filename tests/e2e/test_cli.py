@@ -47,7 +47,7 @@ def test_a_folder_goes_in_and_is_asked_without_a_service_running(tmp_path: Path)
 
 def test_a_document_is_deleted_comes_back_and_is_erased(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, url), folder = service, shelf(tmp_path)
-    assert run(at, "ingest", str(folder), "--dataset", "cellar").returncode == 0
+    assert run(at, "ingest", str(folder), "--root", str(folder), "--dataset", "cellar").returncode == 0
 
     def there() -> list[str]:
         with ServiceClient(url) as client:
@@ -69,8 +69,8 @@ def test_a_document_is_deleted_comes_back_and_is_erased(service: tuple[Path, str
 
 def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, url), folder = service, shelf(tmp_path)
-    assert run(at, "ingest", str(folder), "--dataset", "shelf").returncode == 0
-    again = run(at, "ingest", str(folder), "--dataset", "shelf")
+    assert run(at, "ingest", str(folder), "--root", str(folder), "--dataset", "shelf").returncode == 0
+    again = run(at, "ingest", str(folder), "--root", str(folder), "--dataset", "shelf")
     assert f"{len(TOPICS)} unchanged" in again.stdout
     outline = run(at, "tree", "--dataset", "shelf", "--depth", "5", "--url", url)
     assert "at level 0" in outline.stdout
@@ -89,7 +89,7 @@ def test_commands_use_the_running_service(service: tuple[Path, str], tmp_path: P
 def test_costs_are_told_before_and_after(service: tuple[Path, str], tmp_path: Path) -> None:
     (at, _), folder = service, shelf(tmp_path)
     models = ("--summary-llm", "deepseek", "--embedding-model", "voyage/voyage-context-3")
-    expected = run(at, "estimate", str(folder), "--dataset", "costs", *models)
+    expected = run(at, "estimate", str(folder), "--root", str(folder), "--dataset", "costs", *models)
     assert expected.returncode == 0, expected.stderr
     assert f"{len(TOPICS)} documents (0 unchanged)" in expected.stdout
     assert "deepseek/deepseek-v4-flash" in expected.stdout
@@ -128,7 +128,7 @@ def test_what_a_dataset_served_before_is_listed_and_served_again(service: tuple[
     (at, _), note = service, tmp_path / "note.md"
     for words in ("The quillback rules.", "The zarvel rules."):
         note.write_text(f"# Rules\n\n{words}\n")
-        assert run(at, "ingest", str(note), "--dataset", "rules").returncode == 0
+        assert run(at, "ingest", str(note), "--root", str(tmp_path), "--dataset", "rules").returncode == 0
     listed = run(at, "generations", "rules")
     assert "first build" in listed.stdout, listed.stderr
     assert "kept" in listed.stdout
@@ -147,7 +147,7 @@ def test_what_is_refused_is_told_and_the_rest_goes_on(service: tuple[Path, str],
     (at, _), folder = service, shelf(tmp_path)
     (folder / "empty.md").write_text("   ")
     (folder / "latin.md").write_bytes("# Caf\xe9".encode("latin-1"))
-    put = run(at, "ingest", str(folder), "--dataset", "refused")
+    put = run(at, "ingest", str(folder), "--root", str(folder), "--dataset", "refused")
     assert put.returncode == 1
     assert f"{len(TOPICS)} done" in put.stdout
     assert "empty.md" in put.stdout
@@ -162,7 +162,7 @@ def test_errors_say_what_to_do_without_a_traceback(tmp_path: Path) -> None:
         (("worker",), "DATABASE_URL"),
         (("api",), "DATABASE_URL"),
         (("keys", "revoke", "00000000"), "raptor keys list"),
-        (("ingest", str(tmp_path)), "no .md"),
+        (("ingest", str(tmp_path)), "no Markdown"),
     ):
         failed = run(tmp_path, *arguments)
         assert failed.returncode != 0, arguments

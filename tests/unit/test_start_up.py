@@ -50,6 +50,7 @@ def test_help_needs_no_server_no_model_and_no_settings(tmp_path: Path) -> None:
         ["retry-nodes", "ds", *NOBODY],
         ["usage", *NOBODY],
         ["estimate", "a.md", *NOBODY],
+        ["sync", ".", *NOBODY],
     ],
     ids=lambda arguments: str(arguments[0]),
 )

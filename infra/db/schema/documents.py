@@ -97,6 +97,7 @@ datasets = Table(
     optional(
         "ef_search", Integer, "HNSW's breadth for this dataset, set by `raptor doctor --recall`; null: the default"
     ),
+    optional("sync_root", Text, "the folder that `raptor sync` keeps it equal to"),
     required("created_at", TIME, "when the row was added", default=NOW),
     required("updated_at", TIME, "when it last changed", default=NOW),
     PrimaryKeyConstraint("tenant_id", "dataset_id"),
@@ -130,6 +131,15 @@ documents = Table(
     optional("source", Text, "where it came from"),
     required("tags", JSONB, "list of strings", default=EMPTY_LIST),
     required("extra_meta", JSONB, "its front matter, and the client's object, which wins", default=EMPTY_OBJECT),
+    required(
+        "given", JSONB, "`tags` and `meta` as requests gave them; what none gave is the text's", default=EMPTY_OBJECT
+    ),
+    required(
+        "synced",
+        Boolean,
+        "a file of the dataset's `sync_root`, at the path in `source`: it goes when the file goes",
+        default=FALSE,
+    ),
     optional("fields", JSONB, "what filters compare, as `services/filter_fields.py` makes it"),
     required("checksum", Text, "SHA-256 of the served version's bytes"),
     required("text", Text, "the served version's text: offsets point into it"),

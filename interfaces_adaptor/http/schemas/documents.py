@@ -22,9 +22,14 @@ class DocumentOut(BaseModel):
     file_name: str | None
     title: str | None
     source: str | None
+    identity: str = Field(
+        description="`id:…`, `source:…` or `file:…`: what makes a later upload the same document. Its id always does."
+    )
+    synced: bool = Field(description="It is a file of the dataset's `sync_root`, and goes when the file goes.")
     tags: list[str]
     extra_meta: dict[str, Any]
-    checksum: str
+    checksum: str = Field(description="SHA-256 of the bytes of what is served.")
+    newest_checksum: str = Field(description="That of the newest version, which `status` is of.")
     status: str
     version_id: Hex | None
     chunks: int
@@ -42,9 +47,12 @@ class DocumentOut(BaseModel):
             file_name=document.file_name,
             title=document.title,
             source=document.source,
+            identity=document.identity,
+            synced=document.synced,
             tags=list(document.tags),
             extra_meta=dict(document.extra_meta),
             checksum=document.checksum,
+            newest_checksum=entry.newest_checksum,
             status=entry.status,
             version_id=entry.version_id,
             chunks=entry.chunks,
@@ -189,6 +197,7 @@ class DatasetOut(BaseModel):
     dimensions: int
     vector_index: str
     settings: dict[str, Any]
+    sync_root: str | None = Field(description="The folder that `raptor sync` keeps the dataset equal to.")
     live_tree: LiveTreeOut | None
     tree_status: Literal["none", "building", "live", "behind"] = Field(
         description="`behind`: documents changed since; the tree that is live answers meanwhile."
@@ -244,6 +253,7 @@ class DatasetOut(BaseModel):
             dimensions=entry.space.dimensions,
             vector_index=entry.vector_index,
             settings=dict(entry.settings),
+            sync_root=entry.sync_root,
             live_tree=LiveTreeOut.of(entry.live_tree) if entry.live_tree else None,
             tree_status=("behind" if changes > 0 else "live") if entry.live_tree else without,
             generation=entry.generation,

@@ -25,14 +25,19 @@ REFINE = (
 STAYS = "Of the dataset's trees, from the next build on."
 RANGES = tree_ranges()
 BOUNDS: dict[str, Any] = {name: {"ge": wanted.least, "le": wanted.most} for name, wanted in RANGES.items()}
+REPLACED = (
+    "The version that this upload takes the place of: the document was there already, by `doc_id`, `source` or file"
+    " name. Null: it is new, or nothing was to be done."
+)
 
 
 class DocumentFields(BaseModel):
-    """What is said of one document."""
+    """What is said of one document. What is left out (`tags`, and metadata) stays as it was; an empty list, and `{}`,
+    remove it."""
 
     doc_id: str | None = None
     source: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] | None = None
 
 
 class ProcessingFields(BaseModel):
@@ -100,6 +105,7 @@ class Ingested(BaseModel):
     checksum: str
     job_id: Hex | None
     version_id: Hex | None
+    replaced: Hex | None = Field(description=REPLACED)
     degraded: int = Field(
         description=(
             "Summaries that the build of this upload wrote without their model, because it failed: they consist of"
@@ -122,6 +128,7 @@ class Ingested(BaseModel):
             checksum=accepted.checksum,
             job_id=accepted.job_id,
             version_id=accepted.version_id,
+            replaced=accepted.replaced,
             degraded=result.get("degraded", 0),
             warnings=[*accepted.warnings, *without_model(accepted.dataset_id, result)],
         )
@@ -150,7 +157,7 @@ class NewDocumentBody(ByokFields, DocumentFields, ProcessingFields, BudgetFields
     dataset_id: str | None = None
     database_id: str | None = None
     text: str
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
 
 
 class DocumentAccepted(BaseModel):
@@ -158,6 +165,7 @@ class DocumentAccepted(BaseModel):
     dataset_id: str
     job_id: Hex | None
     status: Literal["embedded", "unchanged", "skipped", "queued", "superseded"]
+    replaced: Hex | None = Field(description=REPLACED)
     warnings: list[str] = Field(default_factory=list)
 
     @classmethod
@@ -169,5 +177,6 @@ class DocumentAccepted(BaseModel):
             dataset_id=accepted.dataset_id,
             job_id=accepted.job_id,
             status=ingested.status,
+            replaced=accepted.replaced,
             warnings=ingested.warnings,
         )

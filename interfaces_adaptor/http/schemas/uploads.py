@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
-from interfaces_adaptor.http.schemas.ingest import DocumentFields, ProcessingFields
+from interfaces_adaptor.http.schemas.ingest import REPLACED, DocumentFields, ProcessingFields
 from services.ingest.uploads import Committed, OpenUpload
 from services.jobs.job import Job
 
 # What one request with many documents may hold; an upload that is filled document by document may be of any size.
 MOST_DOCUMENTS = 1_000
+# What one commit may delete, and move.
+MOST_CHANGES = 100_000
 
 
 class UploadBody(ProcessingFields):
@@ -58,13 +60,30 @@ class UploadTextBody(DocumentFields):
 
     text: str
     file_name: str | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] | None = None
+
+
+class MoveBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    doc_id: str
+    source: str = Field(min_length=1)
 
 
 class CommitBody(ByokFields, BudgetFields):
-    """Whose keys pay for the upload, and what it may cost."""
+    """Whose keys pay for the upload, and what it may cost; documents that are deleted or moved with it, in the same
+    transaction and build. What is moved keeps its id, tags and versions, and no model is called for it."""
 
     model_config = ConfigDict(extra="forbid")
+
+    delete: list[str] = Field(default_factory=list, max_length=MOST_CHANGES)
+    move: list[MoveBody] = Field(default_factory=list, max_length=MOST_CHANGES)
+    sync_root: str | None = Field(
+        None,
+        min_length=1,
+        description="The folder that the dataset is kept equal to; what is uploaded and moved is of its files.",
+    )
+    new_sync_root: bool = Field(False, description="`sync_root` takes the place of the dataset's folder of before.")
 
 
 class BatchBody(ByokFields, ProcessingFields, BudgetFields):
@@ -79,8 +98,10 @@ class BatchBody(ByokFields, ProcessingFields, BudgetFields):
 
 class BatchDocumentOut(BaseModel):
     document_id: str
+    source: str | None
     status: str = Field(description="`queued`, `unchanged` or `skipped`.")
     version_id: Hex | None
+    replaced: Hex | None = Field(description=REPLACED)
 
 
 class BatchOut(BaseModel):
@@ -90,6 +111,8 @@ class BatchOut(BaseModel):
     accepted: int
     upserted_docs: int
     skipped_docs: int = Field(description="Unchanged ones, and with `skip_duplicates` copies of others.")
+    deleted_docs: int
+    moved_docs: int
     chunks_created: int
     job_id: Hex | None
     documents: list[BatchDocumentOut]
@@ -104,10 +127,18 @@ class BatchOut(BaseModel):
             accepted=len(documents),
             upserted_docs=upserted,
             skipped_docs=len(documents) - upserted,
+            deleted_docs=committed.deleted,
+            moved_docs=committed.moved,
             chunks_created=job.result.get("upserted", 0) if job is not None else 0,
             job_id=committed.job_id,
             documents=[
-                BatchDocumentOut(document_id=one.doc_id, status=one.status, version_id=one.version_id)
+                BatchDocumentOut(
+                    document_id=one.doc_id,
+                    source=one.source,
+                    status=one.status,
+                    version_id=one.version_id,
+                    replaced=one.replaced,
+                )
                 for one in documents
             ],
             warnings=sorted({warning for one in documents for warning in one.warnings}),
