@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
@@ -27,64 +27,16 @@ from services.ingest.documents import NewDocument, NewVersion, StoredDocument
 from services.ingest.given import NOTHING, as_described, given_by
 from services.ingest.reader import Reader, SourceText, reader_for
 from services.ingest.refining import refined_by
+from services.ingest.upload_storage import UploadStorage
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
-from services.storage import OpenStorage, UnitOfWork
-from services.tree.nodes import Tree, tree_name
+from services.storage import OpenStorage
+from services.tree.nodes import tree_name
 from services.tree.params import TreeParams
 from services.tree.writer import writer_of
-
-
-class UploadStorage(UnitOfWork, Protocol):
-    """What an upload asks of storage."""
-
-    async def open_dataset(self, dataset_id: str, space: EmbeddingSpace, vector_index: VectorIndex) -> Dataset:
-        """The dataset, made if it is not there, locked until the end of the unit of work."""
-        ...
-
-    async def change_dataset(self, dataset_id: str, *, vector_index: VectorIndex | None, settings: JsonObject) -> None:
-        """Changes what was asked for by name and leaves the rest."""
-        ...
-
-    async def live_tree(self, dataset_id: str) -> Tree | None: ...
-
-    async def find_document(self, dataset_id: str, identity: str) -> StoredDocument | None: ...
-
-    async def find_checksum(self, dataset_id: str, checksum: str) -> StoredDocument | None: ...
-
-    async def put_document(self, document: NewDocument) -> None:
-        """Adds the document, or brings what describes it up to date; its text changes when a version takes over."""
-        ...
-
-    async def add_version(self, version: NewVersion) -> UUID: ...
-
-    async def resume_version(self, version_id: UUID, *, build_tree: bool) -> None: ...
-
-    async def give_way(self, dataset_id: str, doc_id: str) -> list[UUID]:
-        """Versions of the document that are not embedded yet are superseded, before anything is paid for them; the jobs
-        that have nothing left to bring in."""
-        ...
-
-    async def retire_served(self, dataset_id: str, doc_id: str) -> None:
-        """The version that was served is superseded, and no longer found."""
-        ...
-
-    async def start_job(self, job: NewJob) -> UUID:
-        """Adds the job and its place in the queue."""
-        ...
-
-    async def assign_versions(self, version_ids: Sequence[UUID], job_id: UUID) -> None:
-        """The job that brings these versions in."""
-        ...
-
-    async def end_superseded(self, job_ids: Sequence[UUID], by: UUID) -> None:
-        """These jobs are done: what they were to bring in is superseded by what job `by` brings."""
-        ...
-
-    async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

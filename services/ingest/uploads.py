@@ -16,7 +16,8 @@ from services.cost.budget import Budget, Keys
 from services.domain import ChunkingParams, JsonObject, Refine, TenantId, UpsertMode, VectorIndex
 from services.errors import InvalidRequest, UploadClosed
 from services.ingest.sync_changes import NONE, Changes, ChangesStorage, make_changes
-from services.ingest.upload import Accepted, DocumentIngestor, Upload, UploadStorage
+from services.ingest.upload import Accepted, DocumentIngestor, Upload
+from services.ingest.upload_storage import UploadStorage
 from services.storage import OpenStorage
 from services.tree.rewriting import Rewriting, RewritingStorage
 
