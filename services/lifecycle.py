@@ -14,11 +14,12 @@ from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
-from services.models.registry import AUTO, Models
+from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
 from services.tree.generations import Generation, RolledBack
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
+from services.tree.writer import writer_of
 
 
 class LifecycleStorage(UnitOfWork, Protocol):
@@ -158,9 +159,9 @@ class Lifecycle:
             return None
         await work.want_tree(dataset_id)
         context = CallContext(work.tenant, dataset_id, keys=keys)
-        writer = str(live.params["summary_llm"]) if live is not None else dataset.settings.get("summary_llm", AUTO)
+        wanted = str(dataset.settings.get("summary_llm", self._tree_params.summary_llm))
         try:
-            self._models.check(writer, context)
+            self._models.check(writer_of(self._models, wanted, live, context), context)
             self._models.embedder(dataset.space, context)
         except MissingProviderKey:
             await work.need_key(dataset_id)
@@ -243,7 +244,8 @@ class Lifecycle:
         async with self._open(tenant) as work:
             await work.lock_dataset((await work.get_job(job_id)).dataset_id)
             job = await work.cancel_job(job_id)
-            if job.job_type == "ingest" and job.awaits_revision is not None:
+            # With a build go the uploads that waited for it, and another build of their payer may hold them.
+            if job.job_type == "build" or job.awaits_revision is not None:
                 await work.begin_builds_anew(job.dataset_id, job.payer)
             await work.commit()
 

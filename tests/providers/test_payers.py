@@ -112,6 +112,18 @@ async def test_an_upload_without_the_key_of_the_trees_model_is_refused_before_an
 
 
 @pytest.mark.usefixtures("running")
+async def test_who_deletes_with_a_key_of_another_provider_pays_with_it(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    for number in range(3):
+        await api.ingest(topic(number), doc_id=f"d{number}", **key(ALICE))
+    response = await api.http.request("DELETE", "/v1/documents/d1", headers={"X-BYOK-OpenAI-Api-Key": BOB})
+    assert (await api.finished(response.json()["data"]["job_id"]))["status"] == "succeeded"
+    assert calls(provider, BOB) > 0
+    assert (await api.data("/v1/datasets/ds"))["needs_key"] is False
+
+
+@pytest.mark.usefixtures("running")
 async def test_a_deletion_still_waits_visibly_when_a_build_that_began_before_it_goes_live(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
