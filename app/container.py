@@ -17,15 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.resources import migrations_folder
 from app.settings import Settings
 from constants.queue import (
+    DELIVER_WEBHOOK,
     DROP_VECTOR_INDEXES,
     EXPIRE_UPLOADS,
     JOB_CHANGES,
     PURGE_PAID_RESULTS,
+    REMOVE_OLD_DELIVERIES,
     REMOVE_OLD_GENERATIONS,
 )
 from infra.compute import ProcessPool
 from infra.db.engine import create_engine
-from infra.db.health import database_checks
+from infra.db.health import database_checks, needed_checks
 from infra.db.migrate import Migrations
 from infra.db.notices import Notices
 from infra.db.vector_indexes import VectorIndexes
@@ -37,19 +39,23 @@ from infra.providers.access import ProviderAccess
 from infra.providers.http import http_client
 from infra.retrying import RetryPolicy
 from infra.secrets import secret_box
+from infra.webhooks import GuardedAddresses, SignedSender
 from interfaces_adaptor.gateways.readers import readers_for
 from interfaces_adaptor.http.dependencies import Services
-from interfaces_adaptor.jobs.queue import PeriodicTask
+from interfaces_adaptor.jobs.queue import PeriodicTask, QueuedTask
 from interfaces_adaptor.repositories import Storage
 from interfaces_adaptor.repositories.keys import SqlKeyStore
 from interfaces_adaptor.repositories.old_generations import datasets_with_old_generations
 from interfaces_adaptor.repositories.uploads import remove_expired_uploads
+from interfaces_adaptor.repositories.webhooks import remove_old_deliveries
 from services.access import ApiKeys
 from services.clustering.warm_up import warm_up
 from services.compute import Compute
 from services.cost.budget import Budget
 from services.cost.estimate import CostEstimator
-from services.health import Health
+from services.datasets import DatasetEditor
+from services.documents import DocumentEditor
+from services.health import Health, embedder_check
 from services.ingest.index import DocumentIndexer
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
@@ -64,6 +70,7 @@ from services.tree.generations import OldGenerations
 from services.tree.grow import TreeGrower
 from services.tree.maintain import TreeMaintainer
 from services.tree.mend import TreeMender
+from services.webhooks import WebhookDeliverer, Webhooks
 
 # Orphans are dropped when a dataset is deleted; once a day those that a crash left behind.
 HOURLY, DAILY = "7 * * * *", "17 3 * * *"
@@ -89,6 +96,7 @@ class WorkerContainer:
     runner: JobRunner
     indexes: VectorIndexes
     periodic: tuple[PeriodicTask, ...]
+    tasks: tuple[QueuedTask, ...]
 
 
 @asynccontextmanager
@@ -103,7 +111,9 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         models = open_models(settings, engine, http, asyncio.to_thread)
         retriever = Retriever(storage, models, timeout_s=settings.database.search_timeout_seconds)
         readers = readers_for(settings.http.file_suffixes)
-        ingestor = DocumentIngestor(storage, readers, models, secrets, settings.default_vector_index)
+        ingestor = DocumentIngestor(
+            storage, readers, models, secrets, settings.default_vector_index, settings.tree_params
+        )
         services = Services(
             ingestor=ingestor,
             uploads=UploadSessions(storage, ingestor, lasts=timedelta(hours=settings.http.upload_hours)),
@@ -111,12 +121,19 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
             answerer=Answerer(retriever, models, storage),
             embedder=TextEmbedder(models),
             lifecycle=Lifecycle(storage, settings.tree_params, models, secrets),
+            documents=DocumentEditor(storage),
+            datasets=DatasetEditor(storage, models, settings.tree_params, settings.default_vector_index),
             estimator=CostEstimator(storage, readers, models, settings.tree_params),
             follower=JobFollower(storage, Notices(database_url, engine, JOB_CHANGES)),
+            webhooks=Webhooks(storage, secrets, GuardedAddresses(allow_private=settings.webhooks.allow_private)),
             models=models,
             open_storage=storage,
         )
-        health = Health(version("raptor-service"), database_checks(engine, Migrations(migrations_folder())))
+        health = Health(
+            version("raptor-service"),
+            needed=needed_checks(engine, Migrations(migrations_folder())),
+            others={**database_checks(engine), "embedder": embedder_check(models)},
+        )
         try:
             yield Container(settings, engine, services, ApiKeys(SqlKeyStore(engine)), health)
         finally:
@@ -162,7 +179,11 @@ async def open_worker(
                 secrets,
                 Budget(**settings.budget.model_dump()),
             )
-            yield WorkerContainer(settings, engine, runner, indexes, periodic_tasks(settings, engine, indexes, old))
+            periodic = periodic_tasks(settings, engine, indexes, old)
+            async with webhook_sender(settings) as sender:
+                deliverer = WebhookDeliverer(storage, secrets, sender, settings.webhooks.retry_seconds)
+                tasks = (QueuedTask(DELIVER_WEBHOOK, deliverer.deliver),)
+                yield WorkerContainer(settings, engine, runner, indexes, periodic, tasks)
     finally:
         await engine.dispose()
 
@@ -178,6 +199,15 @@ async def warm_pool(settings: Settings) -> AsyncIterator[ProcessPool]:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         pool.close()
+
+
+@asynccontextmanager
+async def webhook_sender(settings: Settings) -> AsyncIterator[SignedSender]:
+    sender = SignedSender(allow_private=settings.webhooks.allow_private)
+    try:
+        yield sender
+    finally:
+        await sender.close()
 
 
 def periodic_tasks(
@@ -197,6 +227,7 @@ def periodic_tasks(
         ),
         PeriodicTask(REMOVE_OLD_GENERATIONS, HOURLY, remove_old_generations),
         PeriodicTask(DROP_VECTOR_INDEXES, DAILY, indexes.drop_orphans),
+        PeriodicTask(REMOVE_OLD_DELIVERIES, DAILY, lambda: remove_old_deliveries(engine)),
         PeriodicTask(EXPIRE_UPLOADS, HOURLY, lambda: remove_expired_uploads(engine)),
     )
 

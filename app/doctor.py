@@ -101,7 +101,6 @@ async def database_parts(settings: Settings, url: str) -> dict[str, tuple[bool, 
             parts["API keys"] = (True, detail)
         context = CallContext(DEFAULT_TENANT)
         models = container.services.models
-        parts["embedder"] = found(lambda: models.default_embedder(context))
         parts["summariser"] = found(lambda: models.chosen_chat(AUTO, context))
         return parts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
@@ -12,6 +12,7 @@ from interfaces_adaptor.http import errors
 from interfaces_adaptor.http.access import AccessMiddleware
 from interfaces_adaptor.http.ingest import IngestLimits
 from interfaces_adaptor.http.lingering import LingeringClose
+from interfaces_adaptor.http.parameters import only_known_parameters
 from interfaces_adaptor.http.schemas.envelope import ErrorEnvelope
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -50,7 +51,7 @@ def create_app(container: Container) -> ASGIApp:
     )
     errors.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(only_known_parameters)])
     return LingeringClose(
         AccessMiddleware(
             app,

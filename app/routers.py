@@ -17,6 +17,7 @@ from interfaces_adaptor.http import (
     retrieval,
     status,
     uploads,
+    webhooks,
 )
 
 ROUTERS: list[APIRouter] = [
@@ -30,6 +31,7 @@ ROUTERS: list[APIRouter] = [
     answer.router,
     embeddings.router,
     jobs.router,
+    webhooks.router,
     status.router,
     api_docs.router,
 ]

@@ -213,6 +213,13 @@ class BudgetSettings(SettingsGroup):
     max_calls: Annotated[int | None, Empty] = Field(None, gt=0)
 
 
+class WebhookSettings(SettingsGroup, env_prefix="RAPTOR_WEBHOOK_"):
+    # Whether events may be sent to private addresses, and without TLS.
+    allow_private: bool = False
+    # The first pause after a delivery that failed; the next ones are longer.
+    retry_seconds: float = Field(5.0, gt=0, le=3600)
+
+
 class GenerationSettings(SettingsGroup, env_prefix="RAPTOR_GENERATIONS_"):
     """What of a dataset's past is kept, to roll back to: so many beside the live one, for so long after they were."""
 
@@ -252,6 +259,7 @@ class Settings(DataSettings):
     chunk: ChunkSettings = Field(default_factory=ChunkSettings)
     tree: TreeSettings = Field(default_factory=TreeSettings)
     generations: GenerationSettings = Field(default_factory=GenerationSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)

@@ -44,7 +44,7 @@ async def run_worker(settings: Settings, database_url: str, *, until_stdin_close
     async with open_worker(settings, database_url) as container:
         queue = job_queue(libpq_url(database_url))
         params = queue_params(settings)
-        register(queue, container.runner, params, container.periodic)
+        register(queue, container.runner, params, container.periodic, container.tasks)
         logger.info("worker started", concurrency=settings.worker.concurrency)
         await work(queue, params, stop)
         logger.info("worker stopped")

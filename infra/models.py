@@ -184,10 +184,24 @@ class OpenModels:
                 return name
         return LexicalEmbedder.space.name
 
+    def better_embedder(self, space: EmbeddingSpace, context: CallContext) -> str | None:
+        best = self.resolve_embedder(self.default_embedder(context)).name
+        builtin, order = LexicalEmbedder.space.name, [*self.registry.embedder_order, LexicalEmbedder.space.name]
+        if best == space.name or best == builtin or space.name not in order:
+            return None
+        ranked = best in order and order.index(best) > order.index(space.name)
+        return None if ranked else best
+
     def check(self, name: str, context: CallContext) -> None:
         resolved = self.resolve_chat(self.chosen_chat(name, context)).name
         if resolved != EXTRACTIVE:
             self.access.open(resolved.partition("/")[0], context.keys)
+
+    def check_embedder(self, name: str, context: CallContext) -> None:
+        resolved = self.resolve_embedder(name).name
+        if resolved != LexicalEmbedder.space.name:
+            # Its dimensions are nobody's question here.
+            self.access.open(self._embedder_spec(resolved, 1).provider, context.keys)
 
     # Opening.
 

@@ -96,6 +96,13 @@ class FileTooLarge(RaptorError):
     status = 413
 
 
+class WebhookUrlRefused(RaptorError):
+    """Events cannot be sent to this address: name an https address without a user, of a host that is public."""
+
+    code = "webhook_url_refused"
+    status = 422
+
+
 class UnknownModel(RaptorError):
     """This service has no such model."""
 
@@ -190,6 +197,12 @@ class GenerationNotFound(NotFound):
     code = "generation_not_found"
 
 
+class WebhookNotFound(NotFound):
+    """There is no such webhook."""
+
+    code = "webhook_not_found"
+
+
 class EmbeddingNotReady(RaptorError):
     """Nothing in this dataset is embedded yet: upload a document, or wait for its job to succeed."""
 
@@ -204,6 +217,14 @@ class AmbiguousDocument(RaptorError):
     """Several datasets have a document with this id: choose one with ?dataset_id=."""
 
     code = "ambiguous_document"
+    status = 409
+
+
+class SourceTaken(RaptorError):
+    """Another document of the dataset, perhaps a deleted one, is known by this source: `details.doc_id` is its id.
+    Change or erase that one first, or choose another source."""
+
+    code = "source_taken"
     status = 409
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
+from services.documents import DocumentFilter
 from services.domain import Dataset, JsonObject, TenantId, VectorIndex
-from services.errors import AlreadyRunning, GenerationErased, GenerationNotFound, MissingProviderKey, TreeNotFound
+from services.errors import (
+    AlreadyRunning,
+    DocumentNotFound,
+    GenerationErased,
+    GenerationNotFound,
+    InvalidRequest,
+    MissingProviderKey,
+    TreeNotFound,
+)
 from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import Models
 from services.storage import OpenStorage, UnitOfWork
+from services.text.extractive import NAME as EXTRACTIVE
 from services.tree.generations import Generation, RolledBack
 from services.tree.nodes import Tree
 from services.tree.params import TreeParams
@@ -42,8 +52,12 @@ class LifecycleStorage(UnitOfWork, Protocol):
         Raises DatasetNotFound."""
         ...
 
-    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
-        """Raises DocumentNotFound."""
+    async def find_documents(self, dataset_id: str, wanted: DocumentFilter, *, deleted: bool) -> list[str]:
+        """Their ids, the oldest first; deleted ones among them with `deleted`."""
+        ...
+
+    async def delete_documents(self, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
+        """How many of them there were."""
         ...
 
     async def undelete_document(self, dataset_id: str, doc_id: str) -> bool | None:
@@ -91,7 +105,7 @@ class LifecycleStorage(UnitOfWork, Protocol):
         """The job as it was; what a cancelled upload was to bring in never goes live. Raises JobNotFound."""
         ...
 
-    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None: ...
+    async def cancel_uploads_of(self, dataset_id: str, doc_ids: Sequence[str]) -> None: ...
 
     async def begin_builds_anew(self, dataset_id: str, payer: str) -> None:
         """Builds that run and may hold what this payer's uploads brought begin again, with what is there now."""
@@ -100,6 +114,10 @@ class LifecycleStorage(UnitOfWork, Protocol):
     async def retry_job(self, job_id: UUID, budget: Budget, keys: Keys) -> UUID:
         """The job that goes on, for whom these keys belong to: this one, or for a build the next one. Limits in
         `budget` take the place of the job's own; what it used counts. Raises JobNotFound, VersionConflict."""
+        ...
+
+    async def wishes_of(self, job_id: UUID) -> tuple[bool, bool]:
+        """Whether any version that the job brings is for the tree, and whether any is refined by a chat model."""
         ...
 
     async def put_secrets(self, job_id: UUID, sealed: Mapping[str, bytes]) -> None: ...
@@ -111,6 +129,22 @@ class Rebuild:
 
     job_id: UUID
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The documents, and the job that writes anew what their text went into; None where there is nothing to write, or
+    nobody to pay for it."""
+
+    doc_ids: tuple[str, ...]
+    job_id: UUID | None
+
+
+async def delete(work: LifecycleStorage, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
+    """The dataset is locked already."""
+    if hard:
+        await work.cancel_uploads_of(dataset_id, doc_ids)
+    return await work.delete_documents(dataset_id, doc_ids, hard=hard)
 
 
 class Lifecycle:
@@ -131,12 +165,32 @@ class Lifecycle:
         not ended are cancelled."""
         async with self._open(tenant) as work:
             await work.lock_dataset(dataset_id)
-            if hard:
-                await work.cancel_uploads_of(dataset_id, doc_id)
-            await work.delete_document(dataset_id, doc_id, hard=hard)
+            if not await delete(work, dataset_id, [doc_id], hard=hard):
+                raise DocumentNotFound(doc_id=doc_id)
             job_id = await self._write_anew(work, dataset_id, keys)
             await work.commit()
         return job_id
+
+    async def delete_matching(
+        self, tenant: TenantId, dataset_id: str, wanted: DocumentFilter, keys: Keys, *, hard: bool, dry_run: bool
+    ) -> Deletion:
+        """As `delete_document`, of all that the filter chooses, in one transaction with one build; hard: of those that
+        are deleted already too. With `dry_run` it only says which they are. Raises DatasetNotFound, InvalidRequest for
+        a filter that chooses everything."""
+        if wanted.is_empty:
+            raise InvalidRequest(
+                "`filter` names no condition, and would choose every document. To remove all, DELETE the dataset.",
+                field="filter",
+            )
+        async with self._open(tenant) as work:
+            await (work.get_dataset if dry_run else work.lock_dataset)(dataset_id)
+            doc_ids = await work.find_documents(dataset_id, wanted, deleted=hard)
+            if dry_run or not doc_ids:
+                return Deletion(tuple(doc_ids), None)
+            await delete(work, dataset_id, doc_ids, hard=hard)
+            job_id = await self._write_anew(work, dataset_id, keys)
+            await work.commit()
+        return Deletion(tuple(doc_ids), job_id)
 
     async def undelete_document(self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys) -> UUID | None:
         """A document that was deleted and not erased is back, in retrieval at once as far as the live tree still holds
@@ -252,8 +306,8 @@ class Lifecycle:
     async def retry_job(self, tenant: TenantId, job_id: UUID, keys: Keys, budget: Budget) -> UUID:
         """Takes a failed or cancelled job up again, where it stopped, with limits in the place of those it had; what
         it used before counts. One that succeeded with nodes that were written without their model is mended. `keys`
-        are brought anew: those of the first time were erased when the job ended. Raises VersionConflict for another
-        state."""
+        are brought anew: those of the first time were erased when the job ended. Raises MissingProviderKey for one
+        that is lacking, VersionConflict for another state."""
         async with self._open(tenant) as work:
             job = await work.get_job(job_id)
             await work.lock_dataset(job.dataset_id)
@@ -263,6 +317,22 @@ class Lifecycle:
                 again = await work.start_job(mending)
             else:
                 again = await work.retry_job(job_id, budget, keys)
+            await self._check_keys(work, job, keys)
             await bring_keys(work, self._secrets, again, keys)
             await work.commit()
         return again
+
+    async def _check_keys(self, work: LifecycleStorage, job: Job, keys: Keys) -> None:
+        """The models that the job will call can be called: what is missing is told now, not by a job that fails again.
+        Raises MissingProviderKey, UnknownModel."""
+        dataset, live = await work.get_dataset(job.dataset_id), await work.live_tree(job.dataset_id)
+        context = CallContext(work.tenant, job.dataset_id, keys=keys)
+        self._models.embedder(dataset.space, context)
+        wanted = str(dataset.settings.get("summary_llm", AUTO))
+        for_tree, refined = (False, False) if job.job_type != "ingest" else await work.wishes_of(job.job_id)
+        if job.job_type == "mend" and live is not None:
+            self._models.check(str(live.params["summary_llm"]), context)
+        elif job.job_type == "build" or for_tree:
+            self._models.check(writer_of(self._models, wanted, live, context), context)
+        if refined and self._models.chosen_chat(wanted, context) == EXTRACTIVE:
+            raise MissingProviderKey("The documents are refined by a chat model: send its key with the retry.")

@@ -232,7 +232,7 @@ async def running_worker(
     async with open_worker(settings, database_url, pool=pool, **options) as worker:
         queue = job_queue(libpq_url(database_url))
         params = queue_params(settings)
-        register(queue, worker.runner, params, worker.periodic)
+        register(queue, worker.runner, params, worker.periodic, worker.tasks)
         stop = asyncio.Event()
         working = asyncio.create_task(work(queue, params, stop))
         try:

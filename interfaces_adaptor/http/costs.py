@@ -8,7 +8,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.dependencies import (
+    AnyDataset,
+    Cursor,
+    Limit,
+    ServicesOf,
+    TenantOf,
+    cursor_after,
+    position_of,
+)
 from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
 from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
 from interfaces_adaptor.http.keys import keys_of
@@ -35,7 +43,7 @@ async def estimate(
     nothing."""
     body = body or EstimateBody()
     limits: IngestLimits = request.app.state.ingest_limits
-    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine)
+    chunking = chunking_of(limits, body.chunk_size, body.chunk_overlap)
     dataset_id = checked_dataset_id(dataset_id, None, None)
     uploads = [
         Upload(
@@ -45,6 +53,7 @@ async def estimate(
             source=checked_text("source", document.source, 2_000) if document.source else None,
             file_name=checked_file_name(document.file_name) if document.file_name else None,
             chunking=chunking,
+            refine=body.refine,
         )
         for document in body.documents
     ]
@@ -63,8 +72,8 @@ async def estimate(
 async def usage(
     services: ServicesOf,
     tenant: TenantOf,
+    dataset_id: AnyDataset,
     group_by: Annotated[GroupBy, Query()] = "day",
-    dataset_id: Annotated[str | None, Query(max_length=200)] = None,
     job_id: Annotated[UUID | None, Query()] = None,
     since: Annotated[date | None, Query(description="First day, UTC.")] = None,
     until: Annotated[date | None, Query(description="Last day, UTC.")] = None,

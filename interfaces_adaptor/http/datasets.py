@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
+from interfaces_adaptor.http.fields import checked_dataset_id, checked_text
 from interfaces_adaptor.http.keys import keys_of
-from interfaces_adaptor.http.schemas.documents import DatasetOut
+from interfaces_adaptor.http.retrieval import checked_string
+from interfaces_adaptor.http.schemas.documents import DatasetFields, DatasetOut, PatchDatasetBody, PutDatasetBody
 from interfaces_adaptor.http.schemas.envelope import Envelope, Page
 from interfaces_adaptor.http.schemas.jobs import JobStarted, RebuildBody, RebuildStarted, RetryNodesBody
 from interfaces_adaptor.http.schemas.trees import LiveTreeOut, NodeDetailOut, NodeOut, TreeLevelOut, TreePage
+from services.datasets import DatasetField
+from services.errors import InvalidRequest
 
 router = APIRouter(prefix="/v1", tags=["datasets and trees"])
 
@@ -30,6 +34,52 @@ async def list_datasets(services: ServicesOf, tenant: TenantOf, limit: Limit = 1
 async def read_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_storage(tenant, snapshot=True) as work:
         return Envelope(data=DatasetOut.of(await work.describe_dataset(dataset_id)))
+
+
+@router.put(
+    "/datasets/{dataset_id}",
+    response_model=Envelope[DatasetOut],
+    responses={201: {"model": Envelope[DatasetOut]}},
+    summary="Make a dataset, or bring it to what the body says",
+)
+async def put_dataset(
+    request: Request,
+    response: Response,
+    dataset_id: str,
+    services: ServicesOf,
+    tenant: TenantOf,
+    body: PutDatasetBody | None = None,
+) -> Any:
+    """201 where it was made. Keys in `X-BYOK-*` headers choose the embedder where `embed_model` does not, and are
+    not kept."""
+    body = body or PutDatasetBody()
+    dataset_id, fields = checked_dataset_id(dataset_id, None, None), fields_from(body)
+    whole = {"name": None, "description": None} | {k: v for k, v in fields.items() if v is not None}
+    made = await services.datasets.put(tenant, dataset_id, whole, body.embed_model, keys_of(request))
+    response.status_code = 201 if made else 200
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(code=response.status_code, data=DatasetOut.of(await work.describe_dataset(dataset_id)))
+
+
+@router.patch("/datasets/{dataset_id}", response_model=Envelope[DatasetOut], summary="Rename, describe, set")
+async def patch_dataset(dataset_id: str, services: ServicesOf, tenant: TenantOf, body: PatchDatasetBody) -> Any:
+    """Settings hold from the next upload and build on; what is live stays as it is until then."""
+    fields = {name: value for name, value in fields_from(body).items() if name in body.model_fields_set}
+    if "vector_index" in fields and fields["vector_index"] is None:
+        raise InvalidRequest("A dataset has a vector index: name one.", field="vector_index")
+    await services.datasets.change(tenant, dataset_id, fields)
+    async with services.open_storage(tenant, snapshot=True) as work:
+        return Envelope(data=DatasetOut.of(await work.describe_dataset(dataset_id)))
+
+
+def fields_from(body: DatasetFields) -> dict[DatasetField, Any]:
+    """Raises InvalidRequest."""
+    return {
+        "name": checked_text("name", body.name, 200) if body.name else None,
+        "description": checked_string("description", body.description) if body.description else None,
+        "vector_index": body.vector_index,
+        "settings": body.settings,
+    }
 
 
 @router.delete(

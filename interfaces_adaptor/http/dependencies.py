@@ -13,8 +13,10 @@ from fastapi import Depends, Query, Request
 
 from interfaces_adaptor.repositories import Storage
 from services.cost.estimate import CostEstimator
+from services.datasets import DatasetEditor
+from services.documents import DocumentEditor
 from services.domain import TenantId
-from services.errors import InvalidRequest
+from services.errors import DatasetIdConflict, InvalidRequest, MissingDatasetId
 from services.ingest.upload import DocumentIngestor
 from services.ingest.uploads import UploadSessions
 from services.jobs.follow import JobFollower
@@ -24,6 +26,7 @@ from services.models.registry import Models
 from services.retrieval.answer import Answerer
 from services.retrieval.retrieve import Retriever
 from services.storage import OpenStorage
+from services.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class Services:
     answerer: Answerer
     embedder: TextEmbedder
     lifecycle: Lifecycle
+    documents: DocumentEditor
+    webhooks: Webhooks
+    datasets: DatasetEditor
     estimator: CostEstimator
     follower: JobFollower
     models: Models
@@ -51,8 +57,27 @@ def tenant_of(request: Request) -> TenantId:
     return cast(TenantId, request.state.tenant)
 
 
+def dataset_asked_for(
+    dataset_id: Annotated[str | None, Query(max_length=200)] = None,
+    database_id: Annotated[str | None, Query(max_length=200, description="The same as `dataset_id`.")] = None,
+) -> str | None:
+    """Raises DatasetIdConflict."""
+    if dataset_id and database_id and dataset_id != database_id:
+        raise DatasetIdConflict
+    return dataset_id or database_id
+
+
+def dataset_required(dataset_id: Annotated[str | None, Depends(dataset_asked_for)]) -> str:
+    """Raises MissingDatasetId."""
+    if not dataset_id:
+        raise MissingDatasetId
+    return dataset_id
+
+
 ServicesOf = Annotated[Services, Depends(services_of)]
 TenantOf = Annotated[TenantId, Depends(tenant_of)]
+DatasetOf = Annotated[str, Depends(dataset_required)]
+AnyDataset = Annotated[str | None, Depends(dataset_asked_for)]
 Limit = Annotated[int, Query(ge=1, le=500, description="Items per page.")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")]
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from typing import Any
 
+from services.documents import LARGEST_META_BYTES
 from services.errors import DatasetIdConflict, InvalidExtraMeta, InvalidRequest, MissingDatasetId
 
 DOC_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
@@ -16,7 +17,7 @@ DOC_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 UNFIT_FOR_IDS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff/\\?#%]")
 
-META_BYTES = 16 * 1024
+META_BYTES = LARGEST_META_BYTES
 META_DEPTH = 32
 
 

@@ -29,7 +29,7 @@ from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
 from services.cost.budget import Keys
-from services.domain import ChunkingParams, Refine, TenantId
+from services.domain import ChunkingParams, TenantId
 from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
 from services.ingest.upload import Upload
 from services.jobs.job import TERMINAL, Job
@@ -99,7 +99,8 @@ async def ingest_markdown(
     "/v1/documents",
     status_code=202,
     response_model=Envelope[DocumentAccepted],
-    summary="Add a document without waiting, as multipart or JSON",
+    responses={200: {"model": Envelope[DocumentAccepted]}},
+    summary="Add a document, as multipart or JSON",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -110,7 +111,15 @@ async def ingest_markdown(
         }
     },
 )
-async def add_document(request: Request, services: ServicesOf, tenant: TenantOf) -> Any:
+async def add_document(
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    tenant: TenantOf,
+    prefer: Annotated[str | None, Header(description="`wait=N`: at most N seconds for the job (RFC 7240).")] = None,
+) -> Any:
+    """Without waiting: `Location` names the job to follow. With `Prefer: wait=N`, 200 once the document is in a live
+    tree, or there was nothing to do."""
     limits: IngestLimits = request.app.state.ingest_limits
     header = request.headers.get("x-dataset-id")
     kind = media_type_of(request)
@@ -124,7 +133,16 @@ async def add_document(request: Request, services: ServicesOf, tenant: TenantOf)
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     accepted = await services.ingestor.ingest(tenant, upload)
-    return Envelope(code=202, data=DocumentAccepted.of(accepted))
+    wait_s = wait_of(prefer or "respond-async", limits.wait_s)
+    job = None
+    if accepted.job_id is not None:
+        response.headers["Location"] = f"/v1/jobs/{accepted.job_id.hex}"
+        job = await finished(services, tenant, accepted.job_id, wait_s)
+    if wait_s and (job is not None or accepted.job_id is None):
+        response.status_code = 200
+    if prefer:
+        response.headers["Preference-Applied"] = prefer
+    return Envelope(code=response.status_code or 202, data=DocumentAccepted.of(accepted, job))
 
 
 async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
@@ -140,7 +158,10 @@ async def upload_from_form(form: IngestForm, header: str | None, limits: IngestL
         summary_llm=form.summary_llm or None,
         vector_index=form.vector_index,
         upsert_mode=form.upsert_mode,
-        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap, form.refine),
+        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
+        refine=form.refine,
+        embed_model=form.embed_model or None,
+        tree=form.tree_changes,
         keys=keys,
         budget=form.budget,
     )
@@ -158,7 +179,10 @@ def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLi
         summary_llm=body.summary_llm,
         vector_index=body.vector_index,
         upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine),
+        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+        refine=body.refine,
+        embed_model=body.embed_model or None,
+        tree=body.tree_changes,
         keys=keys,
         budget=body.budget,
     )
@@ -203,14 +227,14 @@ async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
     return data
 
 
-def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None, refine: Refine | None) -> ChunkingParams:
+def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None) -> ChunkingParams:
     """Raises InvalidRequest."""
     default = limits.chunking
     size = default.size if size is None else size
     overlap = min(default.overlap, size // 4) if overlap is None else overlap
     if overlap >= size:
         raise InvalidRequest("`chunk_overlap` must be smaller than `chunk_size`.", field="chunk_overlap")
-    return ChunkingParams(default.chunker, size, overlap, refine or default.refine)
+    return ChunkingParams(default.chunker, size, overlap, default.refine)
 
 
 def wait_of(prefer: str | None, longest_s: float) -> float:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from interfaces_adaptor.http.dependencies import (
+    AnyDataset,
     Cursor,
     Limit,
     Services,
@@ -37,8 +38,8 @@ Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 async def list_jobs(
     services: ServicesOf,
     tenant: TenantOf,
+    dataset_id: AnyDataset,
     status: Annotated[Status | None, Query()] = None,
-    dataset_id: Annotated[str | None, Query(max_length=200)] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from interfaces_adaptor.http.dependencies import ServicesOf, TenantOf
+from interfaces_adaptor.http.dependencies import Cursor, Limit, ServicesOf, TenantOf, cursor_after, position_of
 from interfaces_adaptor.http.errors import response_to
-from interfaces_adaptor.http.schemas.envelope import Envelope, Page
-from interfaces_adaptor.http.schemas.jobs import HealthOut, IndexOut, PartOut
+from interfaces_adaptor.http.schemas.envelope import Envelope
+from interfaces_adaptor.http.schemas.jobs import HealthOut, IndexOut, IndexPage, IndexTotals, PartOut
 from services.errors import DatabaseUnavailable
 from services.health import Health
 
@@ -25,10 +26,9 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", include_in_schema=False)
 async def ready(request: Request) -> Any:
-    parts = await health_of(request).parts()
-    waiting = {name: part.detail for name, part in parts.items() if not part.ok and part.needed}
-    if waiting:
-        return response_to(DatabaseUnavailable("The service is not ready.", **waiting))
+    missing = await health_of(request).missing()
+    if missing:
+        return response_to(DatabaseUnavailable("The service is not ready.", **missing))
     return JSONResponse({"status": "ready"})
 
 
@@ -48,13 +48,25 @@ async def health(request: Request) -> Any:
 @router.get("/v1/queue/stats", response_model=Envelope[dict[str, int]], summary="Jobs by status")
 async def queue_stats(services: ServicesOf, tenant: TenantOf) -> Any:
     async with services.open_storage(tenant, snapshot=True) as work:
-        return Envelope(data=await work.count_jobs())
+        counted = await work.count_jobs()
+    return Envelope(data={**counted, "total": sum(counted.values())})
 
 
-@router.get("/v1/index/stats", response_model=Envelope[Page[IndexOut]], summary="Vectors by dataset")
-async def index_stats(services: ServicesOf, tenant: TenantOf) -> Any:
+@router.get("/v1/index/stats", response_model=Envelope[IndexPage], summary="Vectors by dataset")
+async def index_stats(services: ServicesOf, tenant: TenantOf, limit: Limit = 100, cursor: Cursor = None) -> Any:
+    """`total` is of all datasets, also those on other pages."""
+    after = position_of(cursor, str)
     async with services.open_storage(tenant, snapshot=True) as work:
-        return Envelope(data=Page(items=[IndexOut.of(entry) for entry in await work.list_indexes()]))
+        found = await work.list_indexes(after, limit)
+        total = await work.total_indexes()
+    last = [found[-1].dataset_id] if len(found) == limit else None
+    return Envelope(
+        data=IndexPage(
+            total=IndexTotals(**asdict(total)),
+            items=[IndexOut.of(entry) for entry in found],
+            next_cursor=cursor_after(last),
+        )
+    )
 
 
 def health_of(request: Request) -> Health:

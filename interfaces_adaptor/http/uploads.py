@@ -172,7 +172,10 @@ def options_of(body: ProcessingFields, limits: IngestLimits) -> UploadOptions:
         summary_llm=body.summary_llm or None,
         vector_index=body.vector_index,
         upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap, body.refine),
+        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
+        refine=body.refine,
+        embed_model=body.embed_model or None,
+        tree=body.tree_changes,
     )
 
 

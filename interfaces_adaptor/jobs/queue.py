@@ -52,13 +52,27 @@ class PeriodicTask:
     do: Callable[[], Awaitable[object]]
 
 
+@dataclass(frozen=True, slots=True)
+class QueuedTask:
+    """Work on one item of a tenant's that statements put into the queue by name, besides jobs."""
+
+    name: str
+    do: Callable[[TenantId, UUID], Awaitable[object]]
+
+
 def job_queue(database_url: str) -> App:
     """The queue as procrastinate knows it, not opened yet. `database_url` is one for libpq."""
     connector = PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
     return App(connector=connector, periodic_defaults={"max_delay": CAUGHT_UP_S})
 
 
-def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequence[PeriodicTask] = ()) -> None:
+def register(
+    app: App,
+    runner: JobRunner,
+    params: QueueParams,
+    periodic: Sequence[PeriodicTask] = (),
+    tasks: Sequence[QueuedTask] = (),
+) -> None:
     @app.task(name=RUN_JOB, queue=QUEUE, pass_context=True)
     async def run_job(context: JobContext, tenant_id: str, job_id: str) -> None:
         tenant, job = TenantId(tenant_id), UUID(job_id)
@@ -85,6 +99,20 @@ def register(app: App, runner: JobRunner, params: QueueParams, periodic: Sequenc
     rescuing = PeriodicTask(RESCUE_JOBS, f"* * * * * */{every_s}", lambda: rescue(app, params.dead_after_s))
     for task in (rescuing, *periodic):
         _register_periodic(app, task)
+    for queued in tasks:
+        _register_task(app, queued)
+
+
+def _register_task(app: App, task: QueuedTask) -> None:
+    @app.task(name=task.name, queue=QUEUE)
+    async def run(tenant_id: str, item_id: str) -> None:
+        while True:
+            try:
+                await task.do(TenantId(tenant_id), UUID(item_id))
+                return
+            except DatabaseUnavailable:
+                # As with jobs: meanwhile the row stays ours.
+                await asyncio.sleep(RETRY_PAUSE_S)
 
 
 def _register_periodic(app: App, task: PeriodicTask) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from interfaces_adaptor.repositories.cited import Cited
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntries
 from interfaces_adaptor.repositories.datasets import Datasets
+from interfaces_adaptor.repositories.document_changes import DocumentChanges
 from interfaces_adaptor.repositories.document_entries import DocumentEntries
 from interfaces_adaptor.repositories.job_endings import JobEndings
 from interfaces_adaptor.repositories.job_entries import JobEntries
@@ -16,11 +17,13 @@ from interfaces_adaptor.repositories.search import Search
 from interfaces_adaptor.repositories.undeletion import Undeletion
 from interfaces_adaptor.repositories.uploads import Uploads
 from interfaces_adaptor.repositories.vectors import Vectors
+from interfaces_adaptor.repositories.webhooks import StoredWebhooks
 
 
 class Storage(
     DatasetEntries,
     DocumentEntries,
+    DocumentChanges,
     NodeEntries,
     Rollback,
     OldGenerations,
@@ -30,6 +33,7 @@ class Storage(
     Vectors,
     JobEndings,
     Uploads,
+    StoredWebhooks,
     Search,
     Cited,
     Ledger,

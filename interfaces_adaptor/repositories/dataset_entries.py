@@ -21,6 +21,8 @@ EmbeddingStatus = Literal["not_started", "pending", "running", "done", "failed"]
 @dataclass(frozen=True, slots=True)
 class DatasetEntry:
     dataset_id: str
+    name: str | None
+    description: str | None
     space: EmbeddingSpace
     vector_index: str
     settings: JsonObject
@@ -50,7 +52,37 @@ class IndexEntry:
     vector_index: str
     indexed: bool
     dirty: bool
+    updated_at: datetime | None
 
+
+@dataclass(frozen=True, slots=True)
+class IndexTotal:
+    """Of all datasets; `dirty` are those whose tree is behind their documents."""
+
+    datasets: int
+    vectors: int
+    dirty: int
+    updated_at: datetime | None
+
+
+# The vectors that retrieval may look at.
+INDEXES = """
+    select s.dataset_id, s.embed_provider, s.embed_model, s.embed_dim, s.vector_index,
+        s.wanted_revision > s.built_revision as dirty, n.vectors, n.updated_at
+    from datasets s
+    cross join lateral (
+        select count(*) as vectors, max(e.created_at) as updated_at from embeddings e
+        where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id
+            and (e.generation_id = s.live_tree_id or e.generation_id in (
+                select v.version_id from document_versions v
+                join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id
+                    and d.doc_id = v.doc_id
+                where v.tenant_id = s.tenant_id and v.dataset_id = s.dataset_id and v.state = 'ready'
+                    and d.deleted_at is null
+            ))
+    ) n
+    where s.tenant_id = :tenant
+"""
 
 # Counts and states of datasets, in one statement so that they belong together.
 DATASETS = """
@@ -120,6 +152,8 @@ class DatasetEntries(Trees):
         live = await self.get_tree(row["live_tree_id"]) if row["live_tree_id"] is not None else None
         return DatasetEntry(
             dataset_id=row["dataset_id"],
+            name=row["name"],
+            description=row["description"],
             space=space_from(row),
             vector_index=row["vector_index"],
             settings=row["settings"],
@@ -141,21 +175,12 @@ class DatasetEntries(Trees):
             updated_at=row["updated_at"],
         )
 
-    async def list_indexes(self) -> list[IndexEntry]:
+    async def list_indexes(self, after: tuple[str] | None, limit: int) -> list[IndexEntry]:
         rows = await self.all(
-            """
-            select s.dataset_id, s.embed_provider, s.embed_model, s.embed_dim, s.vector_index,
-                s.wanted_revision > s.built_revision as dirty,
-                (select count(*) from embeddings e where e.tenant_id = s.tenant_id and e.dataset_id = s.dataset_id
-                    and (e.generation_id = s.live_tree_id or e.generation_id in (
-                        select v.version_id from document_versions v
-                        join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id
-                            and d.doc_id = v.doc_id
-                        where v.tenant_id = s.tenant_id and v.dataset_id = s.dataset_id and v.state = 'ready'
-                            and d.deleted_at is null
-                    ))) as vectors
-            from datasets s where s.tenant_id = :tenant order by s.dataset_id
-            """
+            f"select * from ({INDEXES}) i where cast(:after as text) is null or i.dataset_id > :after"
+            " order by i.dataset_id limit :limit",
+            after=after[0] if after else None,
+            limit=limit,
         )
         valid = await self.all(
             """
@@ -173,9 +198,20 @@ class DatasetEntries(Trees):
                 vector_index=row["vector_index"],
                 indexed=self._index_of(row) in indexed,
                 dirty=row["dirty"],
+                updated_at=row["updated_at"],
             )
             for row in rows
         ]
+
+    async def total_indexes(self) -> IndexTotal:
+        row = await self.first(
+            f"""
+            select count(*) as datasets, coalesce(sum(i.vectors), 0)::bigint as vectors,
+                count(*) filter (where i.dirty) as dirty, max(i.updated_at) as updated_at from ({INDEXES}) i
+            """
+        )
+        assert row is not None
+        return IndexTotal(**row)
 
     def _index_of(self, row: RowMapping) -> str:
         return index_name(self.tenant, row["dataset_id"], space_from(row), row["vector_index"])

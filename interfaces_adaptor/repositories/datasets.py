@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
@@ -9,8 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from constants.queue import DROP_VECTOR_INDEXES, QUEUE
-from infra.db.schema import chunks, datasets, embeddings, tree_edges, tree_node_chunks, tree_nodes, trees, uploads
+from infra.db.schema import (
+    chunks,
+    datasets,
+    embeddings,
+    tree_edges,
+    tree_node_chunks,
+    tree_nodes,
+    trees,
+    uploads,
+    webhook_deliveries,
+)
 from interfaces_adaptor.repositories.erasure import Erasure
+from services.datasets import DatasetField
 from services.domain import Dataset, EmbeddingSpace, JsonObject, VectorIndex
 from services.errors import DatasetNotFound
 
@@ -61,6 +73,10 @@ class Datasets(Erasure):
             update(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id).values(**changes)
         )
 
+    async def describe_anew(self, dataset_id: str, fields: Mapping[DatasetField, Any]) -> None:
+        is_it = self.own(datasets), datasets.c.dataset_id == dataset_id
+        await self.execute(update(datasets).where(*is_it).values({**fields, "updated_at": func.now()}))
+
     async def want_tree(self, dataset_id: str) -> int:
         behind = datasets.c.wanted_revision > datasets.c.built_revision
         row = await self.first(
@@ -103,6 +119,7 @@ class Datasets(Erasure):
             (tree_nodes, tree_nodes.c.tree_id.in_(own_trees)),
             (chunks, chunks.c.dataset_id == dataset_id),
             (uploads, uploads.c.dataset_id == dataset_id),
+            (webhook_deliveries, webhook_deliveries.c.data["dataset_id"].as_string() == dataset_id),
         ):
             await self.execute(delete(table).where(self.own(table), of_dataset))
         await self.execute(delete(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id))

@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Text, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import document_versions, documents, embeddings
+from infra.uow.unit_of_work import any_of
 from interfaces_adaptor.repositories.erasure import Erasure
 from interfaces_adaptor.repositories.generations import Generations
 from interfaces_adaptor.repositories.links import Links, aliases_of
 from interfaces_adaptor.repositories.postings import Postings
 from interfaces_adaptor.repositories.versions import Versions, chunking_from
-from services.errors import DocumentNotFound
 from services.filter_fields import filter_fields
 from services.ingest.documents import NewDocument, StoredDocument
 
@@ -116,31 +116,35 @@ class Documents(Versions, Generations, Postings, Links, Erasure):
             document.dataset_id, document.doc_id, stored["file_name"], stored["source"], aliases, document.links
         )
 
-    async def delete_document(self, dataset_id: str, doc_id: str, *, hard: bool) -> None:
+    async def delete_documents(self, dataset_id: str, doc_ids: Sequence[str], *, hard: bool) -> int:
         await self.lock_dataset(dataset_id)
-        is_it = self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
-        there = () if hard else (documents.c.deleted_at.is_(None),)
-        gone = await self.first(
+        rows = await self.all(
             update(documents)
-            .where(*is_it, *there)
+            .where(
+                self.own(documents),
+                documents.c.dataset_id == dataset_id,
+                documents.c.doc_id == any_of(doc_ids, Text()),
+                *(() if hard else (documents.c.deleted_at.is_(None),)),
+            )
             .values(deleted_at=func.coalesce(documents.c.deleted_at, func.now()), updated_at=func.now())
             .returning(documents.c.doc_id)
         )
-        if gone is None:
-            raise DocumentNotFound(doc_id=doc_id)
-        of = document_versions.c
+        gone, of = [row["doc_id"] for row in rows], document_versions.c
         rows = await self.all(
-            select(of.version_id).where(self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == doc_id)
+            select(of.version_id).where(
+                self.own(document_versions), of.dataset_id == dataset_id, of.doc_id == any_of(gone, Text())
+            )
         )
         versions = [row["version_id"] for row in rows]
         await self.hide(versions)
         if hard:
-            await self._erase(dataset_id, doc_id, versions)
+            await self._erase(dataset_id, gone, versions)
+        return len(gone)
 
-    async def _erase(self, dataset_id: str, doc_id: str, versions: Sequence[UUID]) -> None:
-        """Text, chunks and vectors of the document, the summaries made from it and their vectors, what was paid for
+    async def _erase(self, dataset_id: str, doc_ids: Sequence[str], versions: Sequence[UUID]) -> None:
+        """Text, chunks and vectors of the documents, the summaries made from them and their vectors, what was paid for
         them."""
-        await self.erase_results(dataset_id, doc_id)
+        await self.erase_results(dataset_id, doc_ids)
         await self.abandon_builds(versions)
         await self.erase_generations(dataset_id)
         written = """
@@ -164,9 +168,11 @@ class Documents(Versions, Generations, Postings, Links, Erasure):
             """,
             versions=versions,
         )
-        await self.execute(delete(embeddings).where(self.own(embeddings), embeddings.c.generation_id.in_(versions)))
+        await self.execute(
+            delete(embeddings).where(self.own(embeddings), embeddings.c.generation_id == any_of(versions))
+        )
         await self.execute(
             delete(documents).where(
-                self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == doc_id
+                self.own(documents), documents.c.dataset_id == dataset_id, documents.c.doc_id == any_of(doc_ids, Text())
             )
         )

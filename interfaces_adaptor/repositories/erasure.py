@@ -12,8 +12,8 @@ from interfaces_adaptor.repositories.dataset_lock import DatasetLock
 
 
 class Erasure(DatasetLock):
-    async def erase_results(self, dataset_id: str, doc_id: str | None = None) -> None:
-        """What was written from the document's text, or from that of any document of the dataset; what was written
+    async def erase_results(self, dataset_id: str, doc_ids: Sequence[str] | None = None) -> None:
+        """What was written from these documents' text, or from that of any document of the dataset; what was written
         from the same text in another document is the same result, and goes too. The dataset is locked already."""
         # In the order of their keys, as they are written: two erasures then do not wait for each other in a circle.
         await self.execute(
@@ -22,14 +22,14 @@ class Erasure(DatasetLock):
                 select m.key from model_calls m
                 where m.tenant_id = :tenant and m.key in (
                     select s.key from model_call_sources s where s.tenant_id = :tenant and s.dataset_id = :dataset
-                        and (cast(:doc as text) is null or s.doc_id = :doc)
+                        and (cast(:docs as text[]) is null or s.doc_id = any(:docs))
                 )
                 order by m.key for update
             )
             delete from model_calls m using written where m.tenant_id = :tenant and m.key = written.key
             """,
             dataset=dataset_id,
-            doc=doc_id,
+            docs=list(doc_ids) if doc_ids is not None else None,
         )
 
     async def abandon_builds(self, versions: Sequence[UUID]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, null, or_, select, update
+from sqlalchemy import Text, delete, func, null, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import document_versions, job_secrets, jobs
@@ -82,12 +82,12 @@ class JobEndings(Jobs):
         for row in rows:
             await self._forget_secrets(row["job_id"])
 
-    async def cancel_uploads_of(self, dataset_id: str, doc_id: str) -> None:
+    async def cancel_uploads_of(self, dataset_id: str, doc_ids: Sequence[str]) -> None:
         rows = await self.all(
             select(jobs.c.job_id).where(
                 self.own(jobs),
                 jobs.c.dataset_id == dataset_id,
-                jobs.c.doc_id == doc_id,
+                jobs.c.doc_id == any_of(doc_ids, Text()),
                 jobs.c.job_type == "ingest",
                 jobs.c.status.in_(("queued", "running")),
             )

@@ -142,6 +142,17 @@ class Versions(DatasetLock):
         )
         return [PendingVersion(**row) for row in rows]
 
+    async def wishes_of(self, job_id: UUID) -> tuple[bool, bool]:
+        of = document_versions.c
+        row = await self.first(
+            select(
+                func.coalesce(func.bool_or(of.build_tree), False).label("for_tree"),
+                func.coalesce(func.bool_or(of.refine == "llm"), False).label("refined"),
+            ).where(self.own(document_versions), of.job_id == job_id, of.state != "superseded")
+        )
+        assert row is not None
+        return row["for_tree"], row["refined"]
+
     async def texts_to_index(self, version_ids: Sequence[UUID]) -> list[VersionToIndex]:
         told = documents.c.file_name, documents.c.source, documents.c.extra_meta["aliases"].label("aliases")
         rows = await self.all(

@@ -25,7 +25,7 @@ from services.cost.expected_tree import LevelEstimate, expected_levels, on_the_p
 from services.domain import ChunkSpan, Dataset, EmbeddingSpace, JsonObject, TenantId
 from services.errors import DatasetNotFound
 from services.ingest.reader import Reader, reader_for
-from services.ingest.upload import Upload, as_described
+from services.ingest.upload import Upload, as_described, with_settings
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
 from services.text.passage_text import for_models, indexed_passage, names_beside, names_of
@@ -91,9 +91,10 @@ class CostEstimator:
         """Raises DatasetNotFound where neither texts nor a dataset are given, UnknownModel, InvalidRequest,
         InvalidEncoding, EmptyDocument."""
         context = CallContext(tenant, request.dataset_id, keys=request.keys)
-        chunked = await asyncio.to_thread(self._chunked, request.uploads)
         async with self._open(tenant) as work:
             dataset = await dataset_or_none(work, request)
+        uploads = [with_settings(one, dataset) if dataset is not None else one for one in request.uploads]
+        chunked = await asyncio.to_thread(self._chunked, uploads)
         space = await self._space(dataset, request, context)
         async with self._open(tenant, snapshot=True) as work:
             expected = await expected_dataset(work, dataset, space, chunked)
@@ -128,7 +129,7 @@ class CostEstimator:
         self, request: EstimateRequest, dataset: Dataset, live: Tree, expected: ExpectedDataset, params: TreeParams
     ) -> bool:
         """Whether an ingest would write the change's own path only."""
-        wanted = self._params.changed({**dataset.settings, **request.changes})
+        wanted = self._params.changed(request.changes, dataset.settings)
         alike = made_alike(live.params, stored_params(dataset, params), wanted.summary_llm == AUTO)
         return bool(request.uploads) and alike and maintainable(live, expected.changed)
 

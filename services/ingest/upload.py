@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, CallContext, Keys
+from services.datasets import better_embedder_note, refuse_other_space
 from services.domain import (
     ChunkingParams,
     Dataset,
@@ -21,10 +22,11 @@ from services.domain import (
     UpsertMode,
     VectorIndex,
 )
-from services.errors import MissingProviderKey, RaptorError, RefinementNeedsModel, UnknownModel
+from services.errors import RaptorError
 from services.ingest.documents import NewDocument, NewVersion, StoredDocument
 from services.ingest.metadata import file_title
 from services.ingest.reader import Reader, SourceText, reader_for
+from services.ingest.refining import refined_by
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
@@ -33,6 +35,7 @@ from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
 from services.text.links import links_in
 from services.tree.nodes import Tree, tree_name
+from services.tree.params import TreeParams
 from services.tree.writer import writer_of
 
 
@@ -87,7 +90,8 @@ class UploadStorage(UnitOfWork, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One document as a client sends it."""
+    """One document as a client sends it. `refine` is what the request says of it; `chunking` has the service's own.
+    `embed_model` is that of the dataset, and `tree` are parameters of its tree that stay with it."""
 
     dataset_id: str
     data: bytes
@@ -101,6 +105,9 @@ class Upload:
     vector_index: VectorIndex | None = None
     upsert_mode: UpsertMode = "upsert"
     chunking: ChunkingParams = ChunkingParams()
+    refine: Refine | None = None
+    embed_model: str | None = None
+    tree: JsonObject = field(default_factory=dict)
     keys: Keys = field(default_factory=Keys)
     budget: Budget = Budget()
 
@@ -129,6 +136,12 @@ class Accepted:
     warnings: tuple[str, ...] = ()
 
 
+def with_settings(upload: Upload, dataset: Dataset) -> Upload:
+    """Refined as the request says, else as the dataset does, else as the service does."""
+    refine = upload.refine or dataset.settings.get("refine") or upload.chunking.refine
+    return replace(upload, chunking=replace(upload.chunking, refine=refine))
+
+
 def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed_model: str) -> bool:
     """Whether the upload is what is stored already, content and parameters."""
     # What was refined by somebody's key, or without one, is not done again because the next caller brings another.
@@ -152,6 +165,7 @@ class Admission:
     those jobs that have nothing left to do."""
 
     dataset: Dataset
+    note: str = ""
     accepted: list[Accepted] = field(default_factory=list)
     superseded_jobs: list[UUID] = field(default_factory=list)
 
@@ -172,8 +186,10 @@ class DocumentIngestor:
         models: Models,
         secrets: SecretBox,
         default_vector_index: VectorIndex,
+        tree_params: TreeParams,
     ) -> None:
         self._open = open_storage
+        self._tree_params = tree_params
         self._readers = readers
         self._models = models
         self._secrets = secrets
@@ -214,9 +230,14 @@ class DocumentIngestor:
 
     async def open(self, work: UploadStorage, upload: Upload) -> Admission:
         """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
-        MissingProviderKey."""
-        space = await self._models.space(None, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
-        return Admission(await self._open_dataset(work, upload, space))
+        MissingProviderKey, EmbeddingSpaceConflict where it has another embedder, InvalidRequest for parameters of the
+        tree that cannot be."""
+        context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
+        space = await self._models.space(upload.embed_model, context)
+        dataset = await self._open_dataset(work, upload, space)
+        self._tree_params.changed(upload.tree, dataset.settings if upload.tree else {})
+        chosen = upload.embed_model is not None
+        return Admission(dataset, "" if chosen else better_embedder_note(self._models, dataset, context))
 
     async def admit(self, work: UploadStorage, admission: Admission, uploads: Sequence[ReadUpload]) -> None:
         """Raises RefinementNeedsModel, MissingProviderKey."""
@@ -249,28 +270,32 @@ class DocumentIngestor:
             under_way = {one.job_id for one in admission.accepted if one.status == "queued"}
             job_id = under_way.pop() if len(under_way) == 1 else None
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
+        notes = tuple(told for told in (note, admission.note) if told)
         admission.accepted = [
             replace(
                 one,
                 job_id=one.job_id or (job_id if one.status == "queued" else None),
-                warnings=(*notes_of(note), *one.warnings),
+                warnings=(*notes, *one.warnings),
             )
             for one in admission.accepted
         ]
         return job_id
 
     async def _decide(self, work: UploadStorage, admission: Admission, read: ReadUpload) -> Accepted:
-        upload, dataset = read.upload, admission.dataset
-        refine = self._refine(upload, dataset, CallContext(work.tenant, upload.dataset_id, keys=upload.keys))
+        dataset = admission.dataset
+        upload = with_settings(read.upload, dataset)
+        context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
+        refine = refined_by(self._models, upload.chunking.refine, self._chat(upload, dataset), context)
         if upload.upsert_mode == "skip_duplicates":
             twin = await work.find_checksum(upload.dataset_id, read.checksum)
             if twin is not None:
                 return self._nothing_to_do("skipped", twin, dataset)
-        if upload.vector_index or upload.summary_llm:
+        named = {"summary_llm": upload.summary_llm} if upload.summary_llm else {}
+        if upload.vector_index or named or upload.tree:
             await work.change_dataset(
                 upload.dataset_id,
                 vector_index=upload.vector_index,
-                settings={"summary_llm": upload.summary_llm} if upload.summary_llm else {},
+                settings={**named, **upload.tree},
             )
         identity = upload.identity or f"id:{uuid.uuid4().hex}"
         stored = await work.find_document(upload.dataset_id, identity)
@@ -312,6 +337,8 @@ class DocumentIngestor:
         once, one sees the other."""
         context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
         dataset = await work.open_dataset(upload.dataset_id, space, upload.vector_index or self._default_vector_index)
+        if upload.embed_model is not None:
+            refuse_other_space(dataset, space)
         # A key that is missing is told now, not by a job that fails later.
         self._models.embedder(dataset.space, context)
         if upload.build_tree:
@@ -322,23 +349,6 @@ class DocumentIngestor:
     @staticmethod
     def _chat(upload: Upload, dataset: Dataset) -> str:
         return str(upload.summary_llm or dataset.settings.get("summary_llm", AUTO))
-
-    def _refine(self, upload: Upload, dataset: Dataset, context: CallContext) -> Refine:
-        """`auto` asks a model where there is one to ask. Raises RefinementNeedsModel, MissingProviderKey."""
-        wanted, chat = upload.chunking.refine, self._chat(upload, dataset)
-        if wanted not in ("auto", "llm"):
-            return wanted
-        try:
-            self._models.chat(self._models.chosen_chat(chat, context), context)
-        except UnknownModel:
-            if wanted == "llm":
-                raise RefinementNeedsModel from None
-            return "off"
-        except MissingProviderKey:
-            if wanted == "llm":
-                raise
-            return "off"
-        return "llm"
 
     @staticmethod
     def _document(read: ReadUpload, identity: str, stored: StoredDocument | None) -> NewDocument:
@@ -390,7 +400,3 @@ def as_described(upload: Upload, source: SourceText) -> SourceText:
         meta={**source.meta, **aliases, **upload.extra_meta},
         links=links_in(source.text, upload.source),
     )
-
-
-def notes_of(*notes: str) -> tuple[str, ...]:
-    return tuple(note for note in notes if note)

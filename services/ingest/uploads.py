@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from services.cost.budget import Budget, Keys
-from services.domain import ChunkingParams, JsonObject, TenantId, UpsertMode, VectorIndex
+from services.domain import ChunkingParams, JsonObject, Refine, TenantId, UpsertMode, VectorIndex
 from services.errors import InvalidRequest, UploadClosed
 from services.ingest.upload import Accepted, DocumentIngestor, Upload, UploadStorage
 from services.storage import OpenStorage
@@ -32,6 +32,9 @@ class UploadOptions:
     vector_index: VectorIndex | None = None
     upsert_mode: UpsertMode = "upsert"
     chunking: ChunkingParams = ChunkingParams()
+    refine: Refine | None = None
+    embed_model: str | None = None
+    tree: JsonObject = field(default_factory=dict)
 
     def as_json(self) -> JsonObject:
         return asdict(self)
@@ -162,4 +165,7 @@ def with_options(upload: Upload, options: UploadOptions) -> Upload:
         vector_index=options.vector_index,
         upsert_mode=options.upsert_mode,
         chunking=options.chunking,
+        refine=options.refine,
+        embed_model=options.embed_model,
+        tree=options.tree,
     )

@@ -73,6 +73,14 @@ class Models(Protocol):
         """The embedder of a new dataset, likewise."""
         ...
 
+    def check_embedder(self, name: str, context: CallContext) -> None:
+        """Whether it could be called. Raises UnknownModel, MissingProviderKey."""
+        ...
+
+    def better_embedder(self, space: EmbeddingSpace, context: CallContext) -> str | None:
+        """The embedder of a new dataset, where it is a better one than this space's by the registry's order."""
+        ...
+
     def embedder(self, space: EmbeddingSpace, context: CallContext) -> Embedder:
         """Raises UnknownModel, MissingProviderKey."""
         ...

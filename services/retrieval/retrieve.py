@@ -89,6 +89,7 @@ class Retriever:
             usage += spent
         # Packing and digests compare thousands of words: not on the loop that serves everybody else.
         hits = await asyncio.to_thread(returned, found, query, rarity, own_words=own_words)
+        notes += too_small_for(found, hits, query)
         tree_id = tree_name(dataset.live_tree_id) if dataset.live_tree_id else None
         return Retrieved(hits, tree_id, way.mode, usage, way.reason, notes, rarity)
 
@@ -145,6 +146,15 @@ def nodes_to_read(query: Query) -> int:
     if query.max_tokens is None and query.reranker is None and not query.quotas:
         return query.top_k
     return max(READ, query.top_k)
+
+
+def too_small_for(found: Whole | Sequence[Hit], chosen: Sequence[Hit], query: Query) -> tuple[str, ...]:
+    """Nothing that was found fits: that is not the same as finding nothing."""
+    hits = [*found.above, *found.below, *found.nodes] if isinstance(found, Whole) else found
+    if chosen or not hits or query.max_tokens is None:
+        return ()
+    least = min(hit.token_cnt for hit in hits)
+    return (f"`max_tokens` {query.max_tokens} is too small for any hit: the shortest has {least} tokens.",)
 
 
 def returned(found: Whole | Sequence[Hit], query: Query, rarity: Mapping[str, float], *, own_words: bool) -> list[Hit]:

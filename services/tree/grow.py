@@ -24,7 +24,7 @@ from services.storage import OpenStorage
 from services.text.postings import PostingLists, indexed_text, posting_lists
 from services.tree.figures import BuildFigures
 from services.tree.growth import Growth
-from services.tree.level import Level, Plan, groups_of, leaf_level, next_level, written_nodes
+from services.tree.level import Level, Plan, groups_of, leaf_level, level_figures, next_level, written_nodes
 from services.tree.nodes import PlannedNode, StoredLevel, WrittenNode
 from services.tree.write import LevelWriter, WriteStorage
 from utils.concurrency import both
@@ -164,7 +164,7 @@ class TreeGrower:
             text = await LevelWriter(self._open, growth, below, planned, progress).write(before)
         path = growth.scratch / f"level-{number}.f32"
         told = {at: growth.places(known.chunk_ids) for at, known in found.items() if known.chunk_ids}
-        level = next_level(below, planned, text, path, told, committed=len(written) == len(planned))
+        level = next_level(below, plan, text, path, told, committed=len(written) == len(planned))
         figures.add_level(level, plan.kept, growth.summarizer.concurrency, growth.run.context.meter)
         return level
 
@@ -184,6 +184,7 @@ class TreeGrower:
                 await work.write_level(growth.tree.tree_id, level.number, nodes, stats)
                 await work.add_postings(growth.dataset.dataset_id, growth.tree.tree_id, postings)
                 await work.commit()
+        logger.info("level persisted", extra=level_figures(level))
 
 
 def ids_of(nodes: Sequence[PlannedNode]) -> list[UUID]:

@@ -62,6 +62,7 @@ class Level:
     titles: Sequence[str]
     text: LevelText | None = None
     committed: bool = True
+    plan: Plan | None = None
 
     def __len__(self) -> int:
         return len(self.node_ids)
@@ -147,7 +148,7 @@ def member_positions(below: Level, planned: Sequence[PlannedNode]) -> list[Posit
 
 def next_level(
     below: Level,
-    planned: Sequence[PlannedNode],
+    plan: Plan,
     text: LevelText,
     vectors_path: Path,
     told: Mapping[int, Positions],
@@ -155,6 +156,7 @@ def next_level(
     committed: bool,
 ) -> Level:
     """`told` are the leaves that texts of before were written from, by position."""
+    planned = plan.nodes
     text.vectors.tofile(vectors_path)
     members = member_positions(below, planned)
     titles = distinct_titles([summary.titles for summary in text.summaries])
@@ -179,6 +181,7 @@ def next_level(
         titles=titles,
         text=text,
         committed=committed,
+        plan=plan,
     )
 
 
@@ -209,6 +212,27 @@ def plan_stats(level: Level, grouping: Grouping) -> dict[str, Any]:
         "best_bic": stats.best_bic,
         "truncated": len(stats.truncated),
         "cluster_s": {stage: round(seconds, 4) for stage, seconds in stats.seconds.items()},
+    }
+
+
+def level_figures(level: Level) -> dict[str, Any]:
+    """Of a level that is written, for the log: `n` nodes below it in so many clusters of these sizes, the BIC of the
+    best clustering (None where an earlier attempt planned it), and seconds. Those of summaries and vectors are of all
+    calls together, `write_s` is what they took."""
+    assert level.text is not None
+    assert level.plan is not None
+    stats, timings = level.plan.stats, level.text.timings
+    sizes = [len(node.edges) for node in level.plan.nodes]
+    return {
+        "tree_level": level.number,
+        "n": stats.get("n", len({edge.child_id for node in level.plan.nodes for edge in node.edges})),
+        "clusters": len(sizes),
+        "sizes": quantiles(sizes),
+        "best_score": stats.get("best_bic"),
+        "cluster_s": round(sum(stats.get("cluster_s", {}).values()), 4),
+        "summary_s": round(sum(timings.summaries_s), 4),
+        "embed_s": round(sum(timings.embeddings_s), 4),
+        "write_s": round(timings.write_s, 4),
     }
 
 

@@ -29,6 +29,14 @@ PROMISED = {
     ("get", "/v1/index/stats"),
     ("post", "/v1/retrieve"),
     ("get", "/v1/health"),
+    ("patch", "/v1/documents/{doc_id}"),
+    ("post", "/v1/documents/delete"),
+    ("put", "/v1/datasets/{dataset_id}"),
+    ("patch", "/v1/datasets/{dataset_id}"),
+    ("get", "/v1/webhooks"),
+    ("post", "/v1/webhooks"),
+    ("delete", "/v1/webhooks/{webhook_id}"),
+    ("get", "/v1/webhooks/{webhook_id}/deliveries"),
 }
 
 

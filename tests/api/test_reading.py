@@ -162,7 +162,8 @@ async def test_the_service_tells_its_state(api: ApiClient) -> None:
     assert not health["parts"]["workers"]["ok"]
     assert health["status"] == "degraded"
     await api.submit(page("bees"))
-    assert (await api.data("/v1/queue/stats"))["queued"] == 1
+    queue = await api.data("/v1/queue/stats")
+    assert (queue["queued"], queue["total"]) == (1, 1)
     assert [(entry["dataset_id"], entry["vectors"]) for entry in (await api.data("/v1/index/stats"))["items"]] == [
         ("ds", 0)
     ]

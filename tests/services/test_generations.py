@@ -516,7 +516,7 @@ async def test_an_erasure_and_the_removal_of_an_old_tree_wait_for_each_other_and
         )
         while await count(container, waiting) < len(removals):
             await asyncio.sleep(0.02)
-        await erasing.delete_document("ds", "salt", hard=True)
+        await erasing.delete_documents("ds", ["salt"], hard=True)
         await erasing.commit()
 
     assert await asyncio.gather(*removals) == [True, True]

@@ -21,6 +21,7 @@ from infra.db.schema.documents import (
     tenants,
 )
 from infra.db.schema.trees import generations, tree_edges, tree_node_chunks, tree_nodes, trees
+from infra.db.schema.webhooks import webhook_deliveries, webhooks
 from infra.db.schema.work import (
     job_secrets,
     jobs,
@@ -60,4 +61,6 @@ __all__ = [
     "upload_documents",
     "uploads",
     "usage_ledger",
+    "webhook_deliveries",
+    "webhooks",
 ]

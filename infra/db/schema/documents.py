@@ -68,11 +68,15 @@ datasets = Table(
     metadata,
     required("tenant_id", Text, "the tenant"),
     required("dataset_id", Text, "the client's name for it"),
+    optional("name", Text, "shown to people; null: `dataset_id` has to do"),
+    optional("description", Text, "what it is about, in its owner's words"),
     required("embed_provider", Text, "provider of the active embedding space"),
     required("embed_model", Text, "its model"),
     required("embed_dim", Integer, "its dimensions: vectors of another space are never compared with these"),
     required("vector_index", Text, "`hnsw_cosine`, `hnsw_ip`, `hnsw_l2` or `exact`"),
-    required("settings", JSONB, "tree parameters that differ from the service's", default=EMPTY_OBJECT),
+    required(
+        "settings", JSONB, "tree parameters and `refine` where they differ from the service's", default=EMPTY_OBJECT
+    ),
     optional("live_tree_id", Uuid, "the tree that retrieval reads; null before the first"),
     required("generation", BigInteger, "number of the last generation; it grows with every switch", default=ZERO),
     required("wanted_revision", BigInteger, "raised by every change of documents", default=ZERO),

@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from interfaces_adaptor.http.schemas.envelope import Hex
+from interfaces_adaptor.http.schemas.envelope import Hex, Strict
 from interfaces_adaptor.http.schemas.trees import LiveTreeOut
 from interfaces_adaptor.repositories.dataset_entries import DatasetEntry
 from interfaces_adaptor.repositories.document_entries import DocumentEntry
-from services.domain import DocumentVersion
+from services.documents import DocumentState
+from services.domain import DocumentVersion, VectorIndex
+from services.tree.params import tree_ranges
 
 
 class DocumentOut(BaseModel):
@@ -26,6 +28,8 @@ class DocumentOut(BaseModel):
     status: str
     version_id: Hex | None
     chunks: int
+    bytes: int = Field(description="Of its text in UTF-8.")
+    mime_type: Literal["text/markdown"] = "text/markdown"
     created_at: datetime
     updated_at: datetime
 
@@ -44,6 +48,7 @@ class DocumentOut(BaseModel):
             status=entry.status,
             version_id=entry.version_id,
             chunks=entry.chunks,
+            bytes=entry.bytes,
             created_at=document.created_at,
             updated_at=document.updated_at,
             **more,
@@ -51,9 +56,58 @@ class DocumentOut(BaseModel):
 
 
 class DocumentWithText(DocumentOut):
-    """All offsets of the served version are character offsets into `text`."""
+    """All offsets of the served version are character offsets into the document's text, of which `text` is the range
+    from `start` to `end`."""
 
     text: str
+    start: int
+    end: int
+    characters: int = Field(description="Of the whole text.")
+
+
+Values = str | list[str]
+
+
+class DocumentPatch(Strict):
+    """What is not mentioned stays, `null` clears. `tags` are replaced as a whole; of `meta` (in answers: `extra_meta`)
+    each key by itself, as JSON Merge Patch (RFC 7396) has it."""
+
+    tags: list[str] | None = None
+    meta: dict[str, Any] | None = None
+    source: str | None = None
+
+
+class SourcePrefix(Strict):
+    prefix: str = Field(min_length=1, max_length=2_000)
+
+
+class DocumentFilterBody(Strict):
+    """All that is named has to hold; a list matches any of its values."""
+
+    doc_id: Values | None = None
+    tags: Values | None = None
+    source: Values | SourcePrefix | None = None
+    state: DocumentState | list[DocumentState] | None = None
+    title: str | None = Field(None, min_length=1, max_length=1_000, description="A part of it, in any case of letters.")
+
+
+class DeleteDocumentsBody(Strict):
+    """`dry_run` only says which documents the filter chooses; `hard` erases them, as of a single document, and those of
+    them that are deleted already too."""
+
+    dataset_id: str | None = None
+    database_id: str | None = None
+    filter: DocumentFilterBody
+    dry_run: bool = False
+    hard: bool = False
+
+
+class DocumentsDeleted(BaseModel):
+    dataset_id: str
+    dry_run: bool
+    documents: int = Field(description="How many the filter chooses.")
+    doc_ids: list[str] = Field(description="The first of them, the oldest first.")
+    job_id: Hex | None
 
 
 class VersionOut(BaseModel):
@@ -100,8 +154,35 @@ class Staleness(BaseModel):
     documents_outside_tree: int
 
 
+class DatasetFields(Strict):
+    name: str | None = Field(None, max_length=200, description="Shown to people; the id stays.")
+    description: str | None = Field(None, max_length=4_000)
+    vector_index: VectorIndex | None = None
+    settings: dict[str, Any] | None = Field(
+        None,
+        description=(
+            "For later uploads and builds: `refine` (`auto`, `off`, `heuristic`, `llm`), `summary_llm`, `grouper`, "
+            + ", ".join(f"`{name}` ({wanted})" for name, wanted in tree_ranges().items())
+            + ". Null: the service's."
+        ),
+    )
+
+
+class PutDatasetBody(DatasetFields):
+    """The dataset as it is to be: what is not mentioned is empty, except `embed_model` and `vector_index`, which stay.
+    `embed_model` is chosen when the dataset is made, for good; without it, the keys at hand choose."""
+
+    embed_model: str | None = Field(None, min_length=1, max_length=300)
+
+
+class PatchDatasetBody(DatasetFields):
+    """What is not mentioned stays, `null` clears; of `settings` each one by itself."""
+
+
 class DatasetOut(BaseModel):
     dataset_id: str
+    name: str | None
+    description: str | None
     documents: int
     chunks: int
     embedding_model: str
@@ -155,6 +236,8 @@ class DatasetOut(BaseModel):
         without = "building" if changes > 0 else "none"
         return cls(
             dataset_id=entry.dataset_id,
+            name=entry.name,
+            description=entry.description,
             documents=entry.documents,
             chunks=entry.chunks,
             embedding_model=entry.space.name,

@@ -13,12 +13,18 @@ from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
 from services.domain import Refine, UpsertMode, VectorIndex
 from services.ingest.upload import Accepted
 from services.jobs.job import Job
+from services.tree.params import tree_ranges
 
 REFINE = (
     "How chunks are refined: `heuristic` removes page numbers, repeated headers and menus; `llm` also asks the"
     " dataset's chat model what is noise and where topics begin; `auto` means `llm` if that model has a key, else"
     " `off`."
 )
+
+
+STAYS = "Of the dataset's trees, from the next build on."
+RANGES = tree_ranges()
+BOUNDS: dict[str, Any] = {name: {"ge": wanted.least, "le": wanted.most} for name, wanted in RANGES.items()}
 
 
 class DocumentFields(BaseModel):
@@ -39,6 +45,30 @@ class ProcessingFields(BaseModel):
     chunk_size: int | None = Field(None, ge=100, le=20_000)
     chunk_overlap: int | None = Field(None, ge=0)
     refine: Refine | None = Field(None, description=REFINE)
+    embed_model: str | None = Field(
+        None,
+        max_length=300,
+        description="Embedder of the dataset, chosen when it is made; another one than it has is refused with 409.",
+    )
+    levels_cap: int | None = Field(
+        None, **BOUNDS["levels_cap"], description=f"{STAYS} Levels above the leaves: {RANGES['levels_cap']}."
+    )
+    min_k: int | None = Field(
+        None, description=f"{STAYS} Fewest clusters of a level's global stage: {RANGES['min_k']}."
+    )
+    max_k: int | None = Field(
+        None,
+        **BOUNDS["max_k"],
+        description=(
+            f"{STAYS} Most clusters of one stage: of a level's global clustering, and of the local one within each of"
+            f" its clusters, so that a level may have more: {RANGES['max_k']}."
+        ),
+    )
+
+    @property
+    def tree_changes(self) -> dict[str, int]:
+        named = {"levels_cap": self.levels_cap, "min_k": self.min_k, "max_k": self.max_k}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 class IngestForm(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
@@ -127,15 +157,17 @@ class DocumentAccepted(BaseModel):
     document_id: str
     dataset_id: str
     job_id: Hex | None
-    status: Literal["unchanged", "skipped", "queued"]
+    status: Literal["embedded", "unchanged", "skipped", "queued", "superseded"]
     warnings: list[str] = Field(default_factory=list)
 
     @classmethod
-    def of(cls, accepted: Accepted) -> DocumentAccepted:
+    def of(cls, accepted: Accepted, job: Job | None) -> DocumentAccepted:
+        """`job` is the finished job of this upload, where somebody waited for it."""
+        ingested = Ingested.of(accepted, job)
         return cls(
             document_id=accepted.doc_id,
             dataset_id=accepted.dataset_id,
             job_id=accepted.job_id,
-            status=accepted.status,
-            warnings=list(accepted.warnings),
+            status=ingested.status,
+            warnings=ingested.warnings,
         )

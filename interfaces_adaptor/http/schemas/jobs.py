@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
-from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
+from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex, Page
 from interfaces_adaptor.repositories.dataset_entries import IndexEntry
 from services.jobs.job import Job
 from services.tree.params import tree_ranges
@@ -119,6 +119,7 @@ class IndexOut(BaseModel):
     vector_index: str
     indexed: bool
     dirty: bool
+    updated_at: datetime | None = Field(description="When the last of its vectors came; null: it has none.")
 
     @classmethod
     def of(cls, entry: IndexEntry) -> IndexOut:
@@ -130,4 +131,16 @@ class IndexOut(BaseModel):
             vector_index=entry.vector_index,
             indexed=entry.indexed,
             dirty=entry.dirty,
+            updated_at=entry.updated_at,
         )
+
+
+class IndexTotals(BaseModel):
+    datasets: int
+    vectors: int
+    dirty: int = Field(description="Datasets whose tree is behind their documents.")
+    updated_at: datetime | None
+
+
+class IndexPage(Page[IndexOut]):
+    total: IndexTotals
