@@ -23,7 +23,7 @@ from services.jobs.job import Job, JobType, NewJob
 from services.jobs.limits import JobLimits
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
-from services.models.registry import Models
+from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
 from services.text.extractive import NAME as EXTRACTIVE
 from services.tree.generations import Generation, RolledBack
