@@ -118,7 +118,10 @@ async def open_container(settings: Settings, database_url: str) -> AsyncIterator
         services = Services(
             ingestor=ingestor,
             uploads=UploadSessions(
-                storage, ingestor, Rewriting(models, secrets), lasts=timedelta(hours=settings.http.upload_hours)
+                storage,
+                ingestor,
+                Rewriting(models, secrets, settings.tree_params.summary_llm),
+                lasts=timedelta(hours=settings.http.upload_hours),
             ),
             retriever=retriever,
             answerer=Answerer(retriever, models, storage),

@@ -130,7 +130,7 @@ class Lifecycle:
         self._tree_params = tree_params
         self._models = models
         self._secrets = secrets
-        self._rewriting = Rewriting(models, secrets)
+        self._rewriting = Rewriting(models, secrets, tree_params.summary_llm)
 
     async def delete_document(
         self, tenant: TenantId, dataset_id: str, doc_id: str, keys: Keys, *, hard: bool
@@ -255,7 +255,8 @@ class Lifecycle:
         async with self._open(tenant) as work:
             await work.lock_dataset((await work.get_job(job_id)).dataset_id)
             job = await work.cancel_job(job_id)
-            if job.job_type == "ingest" and job.awaits_revision is not None:
+            # With a build go the uploads that waited for it, and another build of their payer may hold them.
+            if job.job_type == "build" or job.awaits_revision is not None:
                 await work.begin_builds_anew(job.dataset_id, job.payer)
             await work.commit()
 

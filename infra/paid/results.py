@@ -183,7 +183,8 @@ class PaidResults:
             try:
                 async with short_transaction(self._engine) as connection:
                     await self._keep(connection, entries)
-                    await connection.execute(RECORD, [entry.line for entry in entries])
+                    # In one order, since two processes add to the same lines for callers who have no job.
+                    await connection.execute(RECORD, sorted((entry.line for entry in entries), key=place_of))
             except Exception as error:  # whatever it is, it is theirs who wait
                 for entry in entries:
                     if not entry.written.done():
@@ -234,6 +235,10 @@ async def documents_of(
     values = {"tenants": [tenant for tenant, _ in asked], "versions": [version for _, version in asked]}
     rows = (await connection.execute(THERE, values)).all()
     return {(row.tenant_id, row.version_id): (row.dataset_id, row.doc_id) for row in rows}
+
+
+def place_of(line: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(line[name] for name in ("tenant", "dataset", "job", "stage", "provider", "model"))
 
 
 def ledger_line(context: CallContext, stage: str, provider: str, model: str, usage: Usage) -> dict[str, Any]:

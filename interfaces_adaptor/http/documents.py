@@ -187,10 +187,10 @@ async def delete_document(
     ] = False,
 ) -> Any:
     """The document and every summary made from its text no longer appear in retrieval once this call returns; a job
-    writes those summaries anew, on the keys in `X-BYOK-*` headers or the service's own. Without a key for the tree's
-    model `job_id` is null, and the dataset says `needs_key`. A document deleted without `hard` can be brought back
-    (`undelete`), or still be erased with it; erasing also removes what models were paid to write from it, and cancels
-    uploads of it that have not ended."""
+    writes those summaries anew, on the keys in `X-BYOK-*` headers or the service's own. Without a key for a model
+    that could, `job_id` is null, and the dataset says `needs_key`. A document deleted without `hard` can be brought
+    back (`undelete`), or still be erased with it; erasing also removes what models were paid to write from it, and
+    cancels uploads of it that have not ended."""
     async with services.open_storage(tenant, snapshot=True) as work:
         entry = await work.describe_document(doc_id, dataset_id, deleted=hard)
     found_in = entry.document.dataset_id

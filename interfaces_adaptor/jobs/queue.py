@@ -19,7 +19,7 @@ from procrastinate.job_context import AbortReason
 
 from constants.queue import QUEUE, RESCUE_JOBS, RUN_JOB
 from services.domain import TenantId
-from services.errors import DatabaseUnavailable
+from services.errors import ConcurrentChange, DatabaseUnavailable
 from services.jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
@@ -85,10 +85,10 @@ def register(
                         # A row that waited for its time has no lock: now it is put in line behind its like.
                         await runner.queue_up(tenant, job, context.job.id)
                 return
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, ConcurrentChange) as error:
                 # Nothing could be written, not even that it failed. Meanwhile the row stays ours: should this worker
                 # lose its database for good, its heartbeat stops and another takes the job over.
-                logger.warning("database does not answer, job waits", extra={"job_id": job_id})
+                logger.warning("nothing could be written, job waits", extra={"job_id": job_id, "error": error.code})
                 await asyncio.sleep(RETRY_PAUSE_S)
             except asyncio.CancelledError:
                 if context.abort_reason() is AbortReason.SHUTDOWN:

@@ -54,7 +54,9 @@ class Datasets(Erasure):
         row = await self.first(
             select(datasets).where(self.own(datasets), datasets.c.dataset_id == dataset_id).with_for_update()
         )
-        assert row is not None
+        if row is None:
+            # It was deleted between the two statements.
+            return await self.open_dataset(dataset_id, space, vector_index)
         return dataset_from(row)
 
     async def get_dataset(self, dataset_id: str) -> Dataset:

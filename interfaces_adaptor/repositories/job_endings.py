@@ -98,7 +98,9 @@ class JobEndings(Jobs):
     async def begin_builds_anew(self, dataset_id: str, payer: str) -> None:
         running = (jobs.c.dataset_id == dataset_id, jobs.c.job_type == "build", jobs.c.status == "running")
         holds = or_(jobs.c.payer == payer, jobs.c.params["whole"].as_boolean())
-        for row in await self._count_interruption(*running, holds):
+        # Neither the attempt that ends here nor the number that takes its lease away is one of the build's own: five
+        # uploads cancelled one after the other would otherwise end it, and all who wait for it.
+        for row in await self._count_interruptions(*running, holds, attempts=2):
             await self.execute(
                 update(jobs).where(self.own(jobs), jobs.c.job_id == row["job_id"]).values(attempts=jobs.c.attempts + 1)
             )
@@ -120,7 +122,7 @@ class JobEndings(Jobs):
             """
             update jobs set status = 'queued', stage = 'queued', progress = 0, attempts = 0, error = null,
                 awaits_revision = null, finished_at = null, updated_at = now(), payer = :payer,
-                params = jsonb_set(params - 'interruptions', '{budget}',
+                params = jsonb_set(params - array['interruptions', 'ended_with'], '{budget}',
                     coalesce(params -> 'budget', '{}') || cast(:budget as jsonb))
             where tenant_id = :tenant and job_id = :job
             """,

@@ -120,7 +120,7 @@ class Jobs(UnitOfWork):
 
     async def postpone_job(self, job_id: UUID, delay_s: float, *, interrupted: bool = False) -> None:
         if interrupted:
-            await self._count_interruption(jobs.c.job_id == job_id)
+            await self._count_interruptions(jobs.c.job_id == job_id)
         await self._enqueue(job_id, delay_s)
 
     async def is_queued_as(self, job_id: UUID, queue_job_id: int | None) -> bool:
@@ -135,9 +135,9 @@ class Jobs(UnitOfWork):
         )
         return row is not None
 
-    async def _count_interruption(self, *which: ColumnElement[bool]) -> Sequence[RowMapping]:
+    async def _count_interruptions(self, *which: ColumnElement[bool], attempts: int = 1) -> Sequence[RowMapping]:
         so_far = func.coalesce(jobs.c.params["interruptions"].as_integer(), 0)
-        interruptions = func.jsonb_build_object("interruptions", so_far + 1)
+        interruptions = func.jsonb_build_object("interruptions", so_far + attempts)
         return await self.all(
             update(jobs)
             .where(self.own(jobs), *which)
@@ -162,7 +162,8 @@ class Jobs(UnitOfWork):
         return int(row["n"]) if row else 0
 
     async def report_job(self, lease: Lease, stage: str, progress: float, figures: JsonObject) -> None:
-        # A build speaks for the uploads that wait for it.
+        # A build speaks for the uploads that wait for it. One whose row is taken is being cancelled, by somebody who
+        # takes the build's row next.
         await self.execute(
             """
             with mine as (
@@ -171,12 +172,15 @@ class Jobs(UnitOfWork):
                     detail = cast(:detail as jsonb)
                 where tenant_id = :tenant and job_id = :job and attempts = :attempt and status = 'running'
                 returning dataset_id, job_type, payer
+            ), waiting as (
+                select j.job_id from jobs j join mine on mine.job_type = 'build'
+                    and j.dataset_id = mine.dataset_id and j.payer = mine.payer
+                where j.tenant_id = :tenant and j.status = 'running' and j.awaits_revision is not null
+                for update of j skip locked
             )
             update jobs j set stage = :stage, progress = :progress, detail = cast(:detail as jsonb),
                 updated_at = now()
-            from mine
-            where mine.job_type = 'build' and j.tenant_id = :tenant and j.dataset_id = mine.dataset_id
-                and j.payer = mine.payer and j.status = 'running' and j.awaits_revision is not null
+            from waiting where j.tenant_id = :tenant and j.job_id = waiting.job_id
             """,
             **fence(lease),
             stage=stage,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from infra.db.schema import chunks, datasets, tree_edges, tree_nodes, trees
@@ -21,7 +21,8 @@ from services.tree.nodes import Edge, Leaf, PlannedNode, StoredLevel, Tree, Writ
 SHOWN = [trees.c[name] for name in Tree.__dataclass_fields__]
 
 # The newest embedded version of each document that is not deleted, of those that are in the tree already, that are
-# there without owing it anything, or that this payer's uploads bring (null: whoever's).
+# there without owing it anything, or that this payer's uploads bring (null: whoever's). Of an upload that is still
+# indexed none is taken: its documents come together, and it may yet be cancelled.
 BUILD_VERSIONS = """
     select distinct on (v.doc_id) v.version_id, v.doc_id, d.identity from document_versions v
     join documents d on d.tenant_id = v.tenant_id and d.dataset_id = v.dataset_id and d.doc_id = v.doc_id
@@ -29,7 +30,8 @@ BUILD_VERSIONS = """
     where v.tenant_id = :tenant and v.dataset_id = :dataset and d.deleted_at is null
         and v.embedded_at is not null and v.state in ('indexing', 'ready')
         and (
-            cast(:payer as text) is null or j.job_id is null or j.status = 'succeeded'
+            j.job_id is null or j.status = 'succeeded'
+            or cast(:payer as text) is null and (j.status in ('failed', 'cancelled') or j.awaits_revision is not null)
             or j.awaits_revision is not null and j.payer = :payer
             or exists (
                 select from datasets s join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
@@ -56,6 +58,11 @@ def leaf_from(row: RowMapping, identity: str) -> Leaf:
         hash=row["hash"],
         heading_path=tuple(row["heading_path"]),
     )
+
+
+def still_needs_key(revision: int) -> ColumnElement[bool]:
+    """A tree of this revision does not hold what began to wait for a key while it was built."""
+    return and_(datasets.c.needs_key, datasets.c.wanted_revision > revision)
 
 
 class Trees(Documents):
@@ -266,7 +273,7 @@ class Trees(Documents):
             .values(
                 live_tree_id=new.tree_id,
                 built_revision=func.greatest(datasets.c.built_revision, new.revision),
-                needs_key=False,
+                needs_key=still_needs_key(new.revision),
                 updated_at=func.now(),
             )
         )
@@ -292,7 +299,7 @@ class Trees(Documents):
             .values(
                 live_tree_id=None,
                 built_revision=func.greatest(datasets.c.built_revision, revision),
-                needs_key=False,
+                needs_key=still_needs_key(revision),
                 updated_at=func.now(),
             )
         )

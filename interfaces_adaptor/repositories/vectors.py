@@ -25,6 +25,7 @@ BLOCK = 2_000
 
 class Vectors(DatasetLock):
     async def reuse_vectors(self, dataset_id: str, keys: Mapping[UUID, bytes], space: EmbeddingSpace) -> set[UUID]:
+        await self.hold_dataset(dataset_id)
         owners = list(keys)
         ids = [vector_id("chunk", owner, space) for owner in owners]
         await self.execute(

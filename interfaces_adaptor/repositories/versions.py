@@ -209,6 +209,13 @@ class Versions(DatasetLock):
         )
         await self.copy("chunks", columns, rows)
 
+    async def hold_chunks(self, dataset_id: str, chunk_ids: Collection[UUID]) -> set[UUID]:
+        await self.hold_dataset(dataset_id)
+        rows = await self.all(
+            select(chunks.c.chunk_id).where(self.own(chunks), chunks.c.chunk_id == any_of(list(chunk_ids)))
+        )
+        return {row["chunk_id"] for row in rows}
+
     async def mark_embedded(self, dataset_id: str, version_ids: Sequence[UUID]) -> None:
         await self.hold_dataset(dataset_id)
         of = document_versions.c

@@ -67,6 +67,10 @@ class IndexStorage(UnitOfWork, Protocol):
         """Gives chunks whose text was embedded before in this space the vector of then; the owners that have one."""
         ...
 
+    async def hold_chunks(self, dataset_id: str, chunk_ids: Collection[UUID]) -> set[UUID]:
+        """Those that are still there: until the unit of work ends none of them is erased."""
+        ...
+
     async def add_vectors(self, dataset_id: str, space: EmbeddingSpace, vectors: Sequence[NewVector]) -> None: ...
 
     async def lock_dataset(self, dataset_id: str) -> None:
@@ -266,7 +270,10 @@ class DocumentIndexer:
             ]
             with run.timed("db_s", within="embed_s"):
                 async with self._open(run.tenant, run.lease) as work:
-                    await work.add_vectors(dataset.dataset_id, embedder.space, vectors)
+                    # A job goes on when one of its documents is erased; nothing would erase these vectors later.
+                    there = await work.hold_chunks(dataset.dataset_id, [one.owner_id for one in vectors])
+                    kept = [one for one in vectors if one.owner_id in there]
+                    await work.add_vectors(dataset.dataset_id, embedder.space, kept)
                     await work.commit()
 
         sent = [[texts[position] for position in positions] for positions in group]

@@ -203,10 +203,11 @@ class DocumentIngestor:
             admission.accepted.append(replace(accepted, warnings=read.source.warnings))
 
     async def start(self, work: UploadStorage, admission: Admission, upload: Upload) -> UUID | None:
-        """The job for all that was admitted, on the keys and the budget of `upload`; None where nothing is to be
-        done."""
+        """The job for all that was admitted, on the keys and the budget of `upload`. Where none of it is new, the job
+        under way that brings it in, so that who sends a request again follows that of the first time; None where there
+        is no such job, or several."""
         versions = admission.versions
-        job_id = None
+        job_id: UUID | None
         if versions:
             single = admission.accepted[0] if len(admission.accepted) == 1 else None
             job_id = await work.start_job(
@@ -222,6 +223,9 @@ class DocumentIngestor:
             await work.assign_versions(versions, job_id)
             await work.end_superseded(admission.superseded_jobs, job_id)
             await bring_keys(work, self._secrets, job_id, upload.keys)
+        else:
+            under_way = {one.job_id for one in admission.accepted if one.status == "queued"}
+            job_id = under_way.pop() if len(under_way) == 1 else None
         note = self._models.resolve_chat(upload.summary_llm).note if upload.summary_llm else ""
         notes = tuple(told for told in (note, admission.note) if told)
         admission.accepted = [

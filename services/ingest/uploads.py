@@ -6,6 +6,7 @@ committed expires.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -124,9 +125,9 @@ class UploadSessions:
         """`upload` is as its own request would be; dataset and options are the open upload's. Raises UploadNotFound,
         UploadClosed, InvalidRequest for a second document of one identity, UnsupportedFileType, InvalidEncoding,
         EmptyDocument."""
-        self._ingestor.read(upload)
+        await asyncio.to_thread(self._ingestor.read, upload)
         async with self._open(tenant) as work:
-            begun = await self._still_open(work, upload_id)
+            begun = await self._still_open(work, upload_id, lock=True)
             if not await work.stage_document(upload_id, upload):
                 raise InvalidRequest(
                     "The upload has a document of this identity already: a document stands in an upload once.",
@@ -142,7 +143,9 @@ class UploadSessions:
         async with self._open(tenant) as work:
             begun = await self._still_open(work, upload_id)
             head = with_options(Upload(begun.dataset_id, b"", keys=keys, budget=budget), begun.options)
+            # Locks the dataset before the upload, as a deletion of the dataset does.
             admission = await self._ingestor.open(work, head)
+            await self._still_open(work, upload_id, lock=True)
             await make_changes(work, admission.dataset, changes)
             async for part in work.staged_documents(upload_id, PART):
                 uploads = [
@@ -154,7 +157,8 @@ class UploadSessions:
                     )
                     for one in part
                 ]
-                await self._ingestor.admit(work, admission, [self._ingestor.read(one) for one in uploads])
+                read = await asyncio.to_thread(lambda part: [self._ingestor.read(one) for one in part], uploads)
+                await self._ingestor.admit(work, admission, read)
             job_id = await self._ingestor.start(work, admission, head)
             if changes.delete:
                 job_id = await self._rewrite(work, begun, job_id, keys)
@@ -174,14 +178,14 @@ class UploadSessions:
     async def discard(self, tenant: TenantId, upload_id: UUID) -> None:
         """Raises UploadNotFound, UploadClosed."""
         async with self._open(tenant) as work:
-            await self._still_open(work, upload_id)
+            await self._still_open(work, upload_id, lock=True)
             await work.discard_upload(upload_id)
             await work.commit()
 
     @staticmethod
-    async def _still_open(work: UploadsStorage, upload_id: UUID) -> OpenUpload:
-        """Locked: a document is added before the commit or refused after it."""
-        begun = await work.get_upload(upload_id, lock=True)
+    async def _still_open(work: UploadsStorage, upload_id: UUID, *, lock: bool = False) -> OpenUpload:
+        """Locked, a document is added before the commit or refused after it."""
+        begun = await work.get_upload(upload_id, lock=lock)
         if begun.committed_at is not None:
             raise UploadClosed(job_id=begun.job_id.hex if begun.job_id is not None else None)
         return begun

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -20,6 +21,7 @@ from services.errors import (
     BudgetExceeded,
     ConcurrentChange,
     DatabaseUnavailable,
+    DatasetNotFound,
     LeaseLost,
     MissingProviderKey,
     ProviderError,
@@ -64,6 +66,10 @@ class RunStorage(ReportStorage, Protocol):
 
     async def get_dataset(self, dataset_id: str) -> Dataset:
         """Raises DatasetNotFound."""
+        ...
+
+    async def lock_dataset(self, dataset_id: str) -> None:
+        """As whoever changes documents or trees of a dataset does before anything else. Raises DatasetNotFound."""
         ...
 
     async def get_job(self, job_id: UUID) -> Job:
@@ -201,12 +207,16 @@ class JobRunner:
         if isinstance(error, BudgetExceeded):
             # Calls that were under way when the limit was met came in after it.
             error.details |= run.context.meter.figures()
-        async with self._open(run.tenant, run.lease) as work:
-            await work.fail_job(run.lease, "failed", error.as_json(), run.figures())
-            await work.fail_versions(run.job.job_id)
-            if isinstance(error, MissingProviderKey) and run.job.job_type == "build":
-                await work.need_key(run.job.dataset_id)
-            await work.commit()
+        # Whoever cancelled or deleted it meanwhile has ended it.
+        with suppress(LeaseLost, DatasetNotFound):
+            async with self._open(run.tenant, run.lease) as work:
+                # First, as whoever cancels a job does: the two take rows of jobs in another order.
+                await work.lock_dataset(run.job.dataset_id)
+                await work.fail_job(run.lease, "failed", error.as_json(), run.figures())
+                await work.fail_versions(run.job.job_id)
+                if isinstance(error, MissingProviderKey) and run.job.job_type == "build":
+                    await work.need_key(run.job.dataset_id)
+                await work.commit()
 
 
 def pause_after(error: RaptorError, attempt: int, interruptions: int = 0) -> float | None:

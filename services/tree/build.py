@@ -52,7 +52,7 @@ class BuildStorage(UnitOfWork, Protocol):
 
     async def leaves_to_build(self, dataset_id: str, payer: str | None) -> tuple[list[Leaf], list[UUID]]:
         """The leaves that this payer's tree stands on, in reading order, and the versions they belong to: those of the
-        live tree, and those of the payer's uploads; with None, those of whatever is embedded."""
+        live tree, and those of the payer's uploads; with None, those of all that is embedded and handed over."""
         ...
 
     async def live_tree(self, dataset_id: str) -> Tree | None: ...
@@ -131,7 +131,7 @@ class TreeBuilder:
     async def build(self, run: JobRun) -> None:
         """Ends with a live tree of all that the dataset, and this payer's uploads, held when the build began."""
         payer = None if run.job.params.get("whole") else run.job.payer
-        async with self._open(run.tenant) as work:
+        async with self._open(run.tenant, snapshot=True) as work:
             dataset = await work.get_dataset(run.job.dataset_id)
             leaves, versions = await work.leaves_to_build(dataset.dataset_id, payer)
             live = await work.live_tree(dataset.dataset_id)
@@ -174,17 +174,19 @@ class TreeBuilder:
         figures = grown.figures.as_stats(run, grown.depth)
         await self._publish(run, dataset, tree, versions, reason, figures | stats)
         if maintenance is not None and maintenance.clustering_due:
-            await self._cluster_anew(run, params)
+            await self._cluster_anew(run, dataset, params)
         await self._old.remove(run.tenant, dataset.dataset_id)
 
-    async def _cluster_anew(self, run: JobRun, params: TreeParams) -> None:
+    async def _cluster_anew(self, run: JobRun, dataset: Dataset, params: TreeParams) -> None:
         """Nobody's upload pays for that: it is done in the background where the service's own keys allow it."""
+        context = CallContext(run.tenant, dataset.dataset_id)
         try:
-            self._models.check(params.summary_llm, CallContext(run.tenant, run.job.dataset_id))
+            self._models.check(params.summary_llm, context)
+            self._models.embedder(dataset.space, context)
         except MissingProviderKey:
             return
         async with self._open(run.tenant) as work:
-            await work.request_build(run.job.dataset_id, SERVICE, wishes={"full": True})
+            await work.request_build(dataset.dataset_id, SERVICE, wishes={"full": True})
             await work.commit()
 
     async def _open_tree(

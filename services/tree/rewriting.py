@@ -12,9 +12,10 @@ from services.errors import MissingProviderKey
 from services.jobs.job import JobType
 from services.jobs.payer import payer_of
 from services.jobs.secrets import SecretBox, bring_keys
-from services.models.registry import AUTO, Models
+from services.models.registry import Models
 from services.storage import UnitOfWork
 from services.tree.nodes import Tree
+from services.tree.writer import writer_of
 
 
 class RewritingStorage(UnitOfWork, Protocol):
@@ -47,7 +48,9 @@ class RewritingStorage(UnitOfWork, Protocol):
 
 
 class Rewriting:
-    def __init__(self, models: Models, secrets: SecretBox) -> None:
+    def __init__(self, models: Models, secrets: SecretBox, summary_llm: str) -> None:
+        """`summary_llm` writes for datasets that name no model of their own."""
+        self._summary_llm = summary_llm
         self._models = models
         self._secrets = secrets
 
@@ -61,9 +64,9 @@ class Rewriting:
             return None
         await work.want_tree(dataset_id)
         context = CallContext(work.tenant, dataset_id, keys=keys)
-        writer = str(live.params["summary_llm"]) if live is not None else dataset.settings.get("summary_llm", AUTO)
+        wanted = str(dataset.settings.get("summary_llm", self._summary_llm))
         try:
-            self._models.check(writer, context)
+            self._models.check(writer_of(self._models, wanted, live, context), context)
             self._models.embedder(dataset.space, context)
         except MissingProviderKey:
             await work.need_key(dataset_id)

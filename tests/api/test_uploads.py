@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
+from app.container import Container
 from infra.db.engine import asyncpg_url, create_engine
 from interfaces_adaptor.repositories.uploads import remove_expired_uploads
+from services.domain import DEFAULT_TENANT
 from tests.client import ApiClient, error_of
 from tests.factories import TOPICS, page
 
@@ -179,3 +182,25 @@ async def test_an_empty_upload_does_nothing(api: ApiClient) -> None:
     upload_id = await begin(api)
     committed = await api.post(f"/v1/uploads/{upload_id}/commit")
     assert (committed.status_code, committed.json()["data"]["job_id"]) == (200, None)
+
+
+async def test_an_upload_that_is_committed_while_its_dataset_is_deleted_is_gone(
+    api: ApiClient, container: Container
+) -> None:
+    await api.submit("# First\n\nSomething is there.\n")
+    upload_id = await begin(api)
+    await add(api, upload_id, "# Second\n\nSomething comes.\n")
+    async with container.services.open_storage(DEFAULT_TENANT) as work:
+        await work.lock_dataset("ds")
+        committing = asyncio.create_task(api.post(f"/v1/uploads/{upload_id}/commit"))
+        await asyncio.sleep(0.5)
+        await work.delete_dataset("ds")
+        await work.commit()
+    assert error_of(await committing) == (404, "upload_not_found")
+
+
+async def test_a_batch_that_is_sent_again_is_followed_by_the_job_of_the_first_time(api: ApiClient) -> None:
+    body = {"dataset_id": "ds", "documents": notes(3)}
+    first, again = [(await api.post("/v1/documents/batch", json=body)) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["data"]["job_id"] == first.json()["data"]["job_id"] is not None

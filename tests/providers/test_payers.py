@@ -10,6 +10,7 @@ import pytest
 from app.settings import Settings
 from fake_provider import RunningFakeProvider
 from fake_provider.calls import fingerprint
+from services.tree.grow import TreeGrower
 from tests.client import ApiClient, error_of
 from tests.factories import TOPICS, page
 
@@ -108,3 +109,39 @@ async def test_an_upload_without_the_key_of_the_trees_model_is_refused_before_an
     refused = await api.upload(topic(1), doc_id="d1")
     assert error_of(refused) == (422, "missing_provider_key")
     assert error_of(await api.get("/v1/documents/d1")) == (404, "document_not_found")
+
+
+@pytest.mark.usefixtures("running")
+async def test_who_deletes_with_a_key_of_another_provider_pays_with_it(
+    api: ApiClient, provider: RunningFakeProvider
+) -> None:
+    for number in range(3):
+        await api.ingest(topic(number), doc_id=f"d{number}", **key(ALICE))
+    response = await api.http.request("DELETE", "/v1/documents/d1", headers={"X-BYOK-OpenAI-Api-Key": BOB})
+    assert (await api.finished(response.json()["data"]["job_id"]))["status"] == "succeeded"
+    assert calls(provider, BOB) > 0
+    assert (await api.data("/v1/datasets/ds"))["needs_key"] is False
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_deletion_still_waits_visibly_when_a_build_that_began_before_it_goes_live(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await api.ingest(topic(number), doc_id=f"d{number}", **key(ALICE))
+    begun, deleted = asyncio.Event(), asyncio.Event()
+    grow = TreeGrower.grow
+
+    async def held(*args: Any, **named: Any) -> Any:
+        begun.set()
+        await deleted.wait()
+        return await grow(*args, **named)
+
+    monkeypatch.setattr(TreeGrower, "grow", held)
+    job = await send(api, 3, **key(ALICE))
+    await asyncio.wait_for(begun.wait(), 30)
+    assert (await api.delete("/v1/documents/d1")).json()["data"]["job_id"] is None
+    deleted.set()
+    assert (await api.finished(job))["status"] == "succeeded"
+    dataset = await api.data("/v1/datasets/ds")
+    assert (dataset["needs_key"], dataset["tree_status"]) == (True, "behind")

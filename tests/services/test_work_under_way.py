@@ -7,11 +7,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from app.container import open_container
+from app.container import Container, open_container
 from app.settings import Settings
 from fake_provider import running_fake_provider
 from infra.compute import ProcessPool
+from services.cost.budget import Budget, Keys
+from services.domain import DEFAULT_TENANT
+from services.ingest.index import DocumentIndexer
+from services.jobs.run import JobRun
 from tests.client import ApiClient
 from tests.conftest import api_client, running_worker
 from tests.factories import TOPICS, page
@@ -144,3 +149,73 @@ async def test_a_deleted_text_does_not_come_back_with_a_new_one(api: ApiClient, 
         await asyncio.sleep(0.1)
     await api.stage(sent["job_id"], "waiting_for_tree")
     assert "Ottoline" in str((await api.retrieve("Who is the queen?", top_k=50))["results"])
+
+
+class Gate:
+    """Holds a step of the worker until a test lets it go on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, owner: type, step: str) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        original = getattr(owner, step)
+
+        async def held(*args: Any, **named: Any) -> Any:
+            self.reached.set()
+            await self.open.wait()
+            return await original(*args, **named)
+
+        patch.setattr(owner, step, held)
+
+
+async def test_uploads_that_are_cancelled_one_after_the_other_do_not_end_the_build(
+    api: ApiClient, container: Container
+) -> None:
+    await api.submit(topic(0))
+    open_storage = container.services.open_storage
+    async with open_storage(DEFAULT_TENANT) as work:
+        build = await work.request_build("ds", "")
+        for _ in range(20):
+            claimed = await work.claim_job(build)
+            assert claimed is not None
+            run = JobRun(open_storage, DEFAULT_TENANT, *claimed, Keys(), Budget())
+            assert run.attempt == 1
+            await work.begin_builds_anew("ds", "")
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_rebuild_takes_nothing_from_an_upload_that_is_still_indexed(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.ingest(topic(0), doc_id="first")
+    gate = Gate(monkeypatch, DocumentIndexer, "_hand_over")
+    documents = [{"doc_id": f"d{number}", "text": topic(number)} for number in (1, 2)]
+    sent = await api.post("/v1/documents/batch", json={"dataset_id": "ds", "documents": documents})
+    await asyncio.wait_for(gate.reached.wait(), 30)
+    rebuilt = await api.post("/v1/datasets/ds/rebuild", json={})
+    assert (await api.finished(rebuilt.json()["data"]["job_id"]))["status"] == "succeeded"
+    assert await found_in(api, "honey") == {"first"}
+    await api.post(f"/v1/jobs/{sent.json()['data']['job_id']}/cancel")
+    gate.open.set()
+    assert await found_in(api, "honey") == {"first"}
+
+
+@pytest.mark.usefixtures("running")
+async def test_of_an_erased_document_in_a_batch_no_vector_is_written_later(
+    api: ApiClient, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch, DocumentIndexer, "_embed_group")
+    documents = [{"doc_id": f"d{number}", "text": topic(number)} for number in (1, 2)]
+    sent = await api.post("/v1/documents/batch", json={"dataset_id": "ds", "documents": documents})
+    await asyncio.wait_for(gate.reached.wait(), 30)
+    gone = await api.delete("/v1/documents/d1", params={"hard": "true"})
+    assert gone.status_code == 200, gone.text
+    gate.open.set()
+    assert (await api.finished(sent.json()["data"]["job_id"]))["status"] == "succeeded"
+    async with container.engine.connect() as connection:
+        orphans = await connection.scalar(
+            text(
+                "select count(*) from embeddings where owner_type = 'chunk' and owner_id not in "
+                "(select chunk_id from chunks)"
+            )
+        )
+    assert orphans == 0
+    assert await found_in(api, "honey") == {"d2"}
