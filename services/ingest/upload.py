@@ -203,12 +203,10 @@ class DocumentIngestor:
             admission.accepted.append(replace(accepted, warnings=read.source.warnings))
 
     async def start(self, work: UploadStorage, admission: Admission, upload: Upload) -> UUID | None:
-        """The job for all that was admitted, on the keys and the budget of `upload`. Where none of it is new, the job
-        under way that brings it in, so that who sends a request again follows that of the first time; None where there
-        is no such job, or several."""
-        versions = admission.versions
+        """The job for all that was admitted, on the keys and the budget of `upload`; where none of it is new, the one
+        job under way that brings it in, or None."""
         job_id: UUID | None
-        if versions:
+        if versions := admission.versions:
             single = admission.accepted[0] if len(admission.accepted) == 1 else None
             job_id = await work.start_job(
                 NewJob(
