@@ -83,6 +83,8 @@ def parsed_meta(value: str | None) -> dict[str, Any] | None:
         )
     except ValueError as error:
         raise InvalidExtraMeta(reason=str(error)[:200]) from None
+    if meta is None:
+        raise InvalidExtraMeta(reason="not an object")
     return checked_meta(meta)
 
 

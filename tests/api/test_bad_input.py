@@ -256,7 +256,7 @@ async def test_a_json_document_with_half_a_surrogate_pair_is_refused(api: ApiCli
         ("/v1/datasets/none/tree", (404, "dataset_not_found")),
         ("/v1/documents/none", (404, "document_not_found")),
         ("/v1/documents?dataset_id=none", (404, "dataset_not_found")),
-        ("/v1/documents", (422, "validation_error")),
+        ("/v1/documents", (400, "missing_dataset_id")),
         ("/v1/jobs/00000000000000000000000000000000", (404, "job_not_found")),
         ("/v1/jobs/00000000000000000000000000000000/events", (404, "job_not_found")),
         ("/v1/jobs/not-an-id", (422, "validation_error")),
