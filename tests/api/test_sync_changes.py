@@ -85,7 +85,7 @@ async def test_a_commit_that_only_deletes_has_a_build_and_one_that_only_moves_ha
 
 
 async def test_two_documents_change_places(api: ApiClient) -> None:
-    await commit(api, {"a.md": "# A\n", "b.md": "# B\n"})
+    await commit(api, {"a.md": "# A\n", "b.md": "# B\n"}, wait="respond-async")
     before = await documents(api)
     a, b = before["a.md"]["doc_id"], before["b.md"]["doc_id"]
     await committed(api, {}, move=[{"doc_id": a, "source": "b.md"}, {"doc_id": b, "source": "a.md"}])
@@ -96,7 +96,7 @@ async def test_two_documents_change_places(api: ApiClient) -> None:
 
 
 async def test_a_document_moves_to_where_a_deleted_one_was(api: ApiClient) -> None:
-    await commit(api, {"a.md": "# A\n", "b.md": "# B\n", "c.md": "# C\n"})
+    await commit(api, {"a.md": "# A\n", "b.md": "# B\n", "c.md": "# C\n"}, wait="respond-async")
     at = await documents(api)
     await api.delete(f"/v1/documents/{at['a.md']['doc_id']}")
     answer = await commit(
@@ -113,7 +113,7 @@ async def test_a_document_moves_to_where_a_deleted_one_was(api: ApiClient) -> No
 
 
 async def test_what_cannot_be_done_leaves_everything_as_it_was(api: ApiClient) -> None:
-    await commit(api, {"a.md": "# A\n", "b.md": "# B\n"}, sync_root=FOLDER)
+    await commit(api, {"a.md": "# A\n", "b.md": "# B\n"}, wait="respond-async", sync_root=FOLDER)
     before = await documents(api)
     a, b = before["a.md"]["doc_id"], before["b.md"]["doc_id"]
     for body, expected in (
