@@ -10,10 +10,10 @@ from app.container import Container
 from app.routers import ROUTERS
 from interfaces_adaptor.http import errors
 from interfaces_adaptor.http.access import AccessMiddleware
-from interfaces_adaptor.http.ingest import IngestLimits
 from interfaces_adaptor.http.lingering import LingeringClose
 from interfaces_adaptor.http.parameters import only_known_parameters
 from interfaces_adaptor.http.schemas.envelope import ErrorEnvelope
+from interfaces_adaptor.http.uploaded import IngestLimits
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # An upload's other fields.

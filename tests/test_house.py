@@ -151,3 +151,13 @@ def test_the_api_process_does_not_load_what_only_workers_need() -> None:
     code = f"import sys, app.main, app.container; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_filters_let_through_is_told_alike_in_every_statement() -> None:
+    """Each statement stands whole in its file, to be read and run as it is: so the same lines stand in several."""
+    statements = sorted((ROOT / "interfaces_adaptor/repositories/statements").glob("*.sql"))
+    for name in ("allowed", "outside"):
+        part = re.compile(rf"{name} as materialized \(\n.*?\n\)", re.DOTALL)
+        told = [found[0] for path in statements if (found := part.search(path.read_text(encoding="utf-8")))]
+        assert len(told) > 5
+        assert len(set(told)) == 1

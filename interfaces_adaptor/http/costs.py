@@ -18,11 +18,11 @@ from interfaces_adaptor.http.dependencies import (
     position_of,
 )
 from interfaces_adaptor.http.fields import checked_dataset_id, checked_doc_id, checked_file_name, checked_text
-from interfaces_adaptor.http.ingest import IngestLimits, chunking_of, data_of
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.estimate import EstimateBody, EstimateOut
 from interfaces_adaptor.http.schemas.usage import UsageItem, UsageOut, UsagePage
+from interfaces_adaptor.http.uploaded import IngestLimits, chunking_of, data_of
 from services.cost.estimate import EstimateRequest
 from services.cost.ledger import GroupBy, UsageFilter
 from services.errors import InvalidRequest

@@ -5,49 +5,30 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Header, Request, Response, UploadFile
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData
-from starlette.datastructures import UploadFile as FormFile
+from fastapi import APIRouter, Depends, Form, Header, Request, Response
 
 from interfaces_adaptor.http.dependencies import Services, ServicesOf, TenantOf
-from interfaces_adaptor.http.fields import (
-    checked_dataset_id,
-    checked_doc_id,
-    checked_file_name,
-    checked_meta,
-    checked_tags,
-    checked_text,
-    parsed_meta,
-)
 from interfaces_adaptor.http.keys import keys_of, no_empty_keys
 from interfaces_adaptor.http.schemas.envelope import Envelope
 from interfaces_adaptor.http.schemas.ingest import DocumentAccepted, Ingested, IngestForm, NewDocumentBody
-from services.cost.budget import Keys
-from services.domain import ChunkingParams, TenantId
-from services.errors import FileTooLarge, InvalidRequest, RaptorError, UnsupportedMediaType, status_of
-from services.ingest.upload import Upload
+from interfaces_adaptor.http.uploaded import (
+    IngestLimits,
+    media_type_of,
+    model_from_form,
+    model_from_json,
+    upload_from_form,
+    upload_from_json,
+)
+from services.domain import TenantId
+from services.errors import RaptorError, UnsupportedMediaType, status_of
 from services.jobs.job import TERMINAL, Job
 
 router = APIRouter(tags=["documents"])
 
-Model = TypeVar("Model", bound=BaseModel)
-
 PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestLimits:
-    """From the settings: bytes of one file, seconds that a call without `Prefer` waits, how texts are cut."""
-
-    max_upload_bytes: int
-    wait_s: float
-    chunking: ChunkingParams
 
 
 class JobFailed(RaptorError):
@@ -143,98 +124,6 @@ async def add_document(
     if prefer:
         response.headers["Preference-Applied"] = prefer
     return Envelope(code=response.status_code or 202, data=DocumentAccepted.of(accepted, job))
-
-
-async def upload_from_form(form: IngestForm, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
-    return Upload(
-        dataset_id=checked_dataset_id(form.dataset_id, form.database_id, header),
-        file_name=checked_file_name(form.file.filename),
-        data=await bounded(form.file, limits.max_upload_bytes),
-        doc_id=checked_doc_id(form.doc_id),
-        source=checked_text("source", form.source, 2_000) if form.source else None,
-        tags=checked_tags(form.tags),
-        extra_meta=parsed_meta(form.extra_meta),
-        build_tree=form.build_tree,
-        summary_llm=form.summary_llm or None,
-        vector_index=form.vector_index,
-        upsert_mode=form.upsert_mode,
-        chunking=chunking_of(limits, form.chunk_size, form.chunk_overlap),
-        refine=form.refine,
-        embed_model=form.embed_model or None,
-        tree=form.tree_changes,
-        keys=keys,
-        budget=form.budget,
-    )
-
-
-def upload_from_json(body: NewDocumentBody, header: str | None, limits: IngestLimits, keys: Keys) -> Upload:
-    return Upload(
-        dataset_id=checked_dataset_id(body.dataset_id, body.database_id, header),
-        data=data_of(body.text, limits.max_upload_bytes),
-        doc_id=checked_doc_id(body.doc_id),
-        source=checked_text("source", body.source, 2_000) if body.source else None,
-        tags=checked_tags(body.tags),
-        extra_meta=checked_meta(body.metadata),
-        build_tree=body.build_tree,
-        summary_llm=body.summary_llm,
-        vector_index=body.vector_index,
-        upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
-        refine=body.refine,
-        embed_model=body.embed_model or None,
-        tree=body.tree_changes,
-        keys=keys,
-        budget=body.budget,
-    )
-
-
-def data_of(text: str, limit: int) -> bytes:
-    """A document's text out of JSON as the bytes of a file. Raises InvalidRequest, FileTooLarge."""
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest("`text` contains half of a surrogate pair.", field="text") from None
-    if len(data) > limit:
-        raise FileTooLarge(limit=limit)
-    return data
-
-
-def model_from_form(model: type[Model], fields: FormData) -> Model:
-    """The form of a request whose content type decides how it is read."""
-    values: dict[str, Any] = dict(fields.multi_items())
-    try:
-        return model.model_validate(values | ({"tags": fields.getlist("tags")} if "tags" in fields else {}))
-    except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
-
-
-async def model_from_json(model: type[Model], request: Request) -> Model:
-    try:
-        return model.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
-
-
-def media_type_of(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def bounded(file: UploadFile | FormFile, limit: int) -> bytes:
-    """The file's bytes; no more than the limit is read into memory. Raises FileTooLarge."""
-    data = await file.read(limit + 1)
-    if len(data) > limit:
-        raise FileTooLarge(limit=limit)
-    return data
-
-
-def chunking_of(limits: IngestLimits, size: int | None, overlap: int | None) -> ChunkingParams:
-    """Raises InvalidRequest."""
-    default = limits.chunking
-    size = default.size if size is None else size
-    overlap = min(default.overlap, size // 4) if overlap is None else overlap
-    if overlap >= size:
-        raise InvalidRequest("`chunk_overlap` must be smaller than `chunk_size`.", field="chunk_overlap")
-    return ChunkingParams(default.chunker, size, overlap, default.refine)
 
 
 def wait_of(prefer: str | None, longest_s: float) -> float:

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
 from interfaces_adaptor.http.dependencies import Services, ServicesOf, TenantOf
-from interfaces_adaptor.http.fields import (
-    checked_dataset_id,
-    checked_doc_id,
-    checked_file_name,
-    checked_meta,
-    checked_tags,
-    checked_text,
-    parsed_meta,
-)
-from interfaces_adaptor.http.ingest import (
-    IngestLimits,
-    bounded,
-    chunking_of,
-    data_of,
-    finished,
-    media_type_of,
-    model_from_form,
-    model_from_json,
-    wait_of,
-)
+from interfaces_adaptor.http.fields import checked_dataset_id, checked_text
+from interfaces_adaptor.http.ingest import finished, wait_of
 from interfaces_adaptor.http.keys import keys_of
 from interfaces_adaptor.http.schemas.envelope import Envelope
-from interfaces_adaptor.http.schemas.ingest import ProcessingFields
 from interfaces_adaptor.http.schemas.uploads import (
     BatchBody,
     BatchOut,
@@ -41,11 +23,20 @@ from interfaces_adaptor.http.schemas.uploads import (
     UploadOut,
     UploadTextBody,
 )
+from interfaces_adaptor.http.uploaded import (
+    IngestLimits,
+    media_type_of,
+    model_from_form,
+    model_from_json,
+    options_of,
+    upload_from_file,
+    upload_from_text,
+)
 from services.domain import TenantId
 from services.errors import InvalidRequest, UnsupportedMediaType
 from services.ingest.sync_changes import Changes, Move
 from services.ingest.upload import Upload
-from services.ingest.uploads import Committed, UploadOptions, with_options
+from services.ingest.uploads import Committed, with_options
 
 router = APIRouter(tags=["documents"])
 
@@ -66,13 +57,11 @@ async def add_batch(
     limits: IngestLimits = request.app.state.ingest_limits
     dataset_id = checked_dataset_id(body.dataset_id, body.database_id, request.headers.get("x-dataset-id"))
     options, keys, budget = options_of(body, limits), keys_of(request, body), body.budget
-    shared = with_options(Upload(dataset_id, b"", keys=keys, budget=budget), options)
-    uploads = [
-        with_options(upload_from_text(dataset_id, document, limits, shared), options) for document in body.documents
-    ]
+    documents = [with_options(upload_from_text(document, limits), options) for document in body.documents]
+    uploads = [replace(document, dataset_id=dataset_id, keys=keys, budget=budget) for document in documents]
     refuse_twins(uploads)
-    documents, job_id = await services.ingestor.ingest_all(tenant, uploads)
-    return await answered(services, tenant, Committed(dataset_id, documents, job_id), prefer, limits, response)
+    accepted, job_id = await services.ingestor.ingest_all(tenant, uploads)
+    return await answered(services, tenant, Committed(dataset_id, accepted, job_id), prefer, limits, response)
 
 
 @router.post(
@@ -115,7 +104,7 @@ async def add_to_upload(request: Request, upload_id: UUID, services: ServicesOf,
         async with request.form() as fields:
             upload = await upload_from_file(model_from_form(UploadFileForm, fields), limits)
     elif kind == "application/json":
-        upload = upload_from_text("", await model_from_json(UploadTextBody, request), limits, Upload("", b""))
+        upload = upload_from_text(await model_from_json(UploadTextBody, request), limits)
     else:
         raise UnsupportedMediaType("Send multipart/form-data with the field `file`, or application/json with `text`.")
     return Envelope(code=201, data=UploadOut.of(await services.uploads.add(tenant, upload_id, upload)))
@@ -165,47 +154,6 @@ async def answered(
         response.headers["Location"] = f"/v1/jobs/{committed.job_id.hex}"
     response.status_code = 202 if committed.job_id is not None and job is None else 200
     return Envelope(code=response.status_code, data=BatchOut.of(committed, job))
-
-
-def options_of(body: ProcessingFields, limits: IngestLimits) -> UploadOptions:
-    """Raises InvalidRequest."""
-    return UploadOptions(
-        build_tree=body.build_tree,
-        summary_llm=body.summary_llm or None,
-        vector_index=body.vector_index,
-        upsert_mode=body.upsert_mode,
-        chunking=chunking_of(limits, body.chunk_size, body.chunk_overlap),
-        refine=body.refine,
-        embed_model=body.embed_model or None,
-        tree=body.tree_changes,
-    )
-
-
-def upload_from_text(dataset_id: str, body: UploadTextBody, limits: IngestLimits, shared: Upload) -> Upload:
-    """On the keys and the budget of `shared`."""
-    return Upload(
-        dataset_id=dataset_id,
-        data=data_of(body.text, limits.max_upload_bytes),
-        file_name=checked_file_name(body.file_name) if body.file_name else None,
-        doc_id=checked_doc_id(body.doc_id),
-        source=checked_text("source", body.source, 2_000) if body.source else None,
-        tags=checked_tags(body.tags),
-        extra_meta=checked_meta(body.metadata),
-        keys=shared.keys,
-        budget=shared.budget,
-    )
-
-
-async def upload_from_file(form: UploadFileForm, limits: IngestLimits) -> Upload:
-    return Upload(
-        dataset_id="",
-        data=await bounded(form.file, limits.max_upload_bytes),
-        file_name=checked_file_name(form.file.filename),
-        doc_id=checked_doc_id(form.doc_id),
-        source=checked_text("source", form.source, 2_000) if form.source else None,
-        tags=checked_tags(form.tags),
-        extra_meta=parsed_meta(form.extra_meta),
-    )
 
 
 def changes_of(body: CommitBody) -> Changes:

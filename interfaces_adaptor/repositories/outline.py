@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from interfaces_adaptor.repositories.nearest import Nearest
@@ -18,14 +17,14 @@ MOST_TAGS = 1_000
 
 
 class Outline(Nearest):
-    async def outline(self, dataset: Dataset, filters: Filters, limit: int, heading: Sequence[str] = ()) -> list[UUID]:
-        every = 1 if heading else max(1, -(-await self.count_passages(dataset, filters) // limit))
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
+        every = max(1, -(-await self.count_passages(dataset, filters) // limit))
         values = {"dataset": dataset.dataset_id, "limit": limit, **filter_values(filters)}
         if every > 1:
             rows = await self.all(OUTLINE_SUMMARIES, tree=dataset.live_tree_id, **values)
             if rows:
                 return [row["node_id"] for row in rows]
-        rows = await self.all(OUTLINE_PASSAGES, every=every, heading=list(heading) or None, **values)
+        rows = await self.all(OUTLINE_PASSAGES, every=every, **values)
         return [row["chunk_id"] for row in rows]
 
     async def tags(self, dataset: Dataset) -> list[str]:

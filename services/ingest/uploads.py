@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -192,14 +192,4 @@ class UploadSessions:
 
 
 def with_options(upload: Upload, options: UploadOptions) -> Upload:
-    return replace(
-        upload,
-        build_tree=options.build_tree,
-        summary_llm=options.summary_llm,
-        vector_index=options.vector_index,
-        upsert_mode=options.upsert_mode,
-        chunking=options.chunking,
-        refine=options.refine,
-        embed_model=options.embed_model,
-        tree=options.tree,
-    )
+    return replace(upload, **{field.name: getattr(options, field.name) for field in fields(options)})

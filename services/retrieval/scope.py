@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from services.arrays import FloatArray
 from services.domain import Dataset
@@ -13,6 +12,7 @@ from services.retrieval.query import Query
 from services.retrieval.question import Asked, named
 from services.retrieval.rank import rank
 from services.retrieval.search_storage import SearchStorage
+from utils.names import spoken_name
 
 # Passages whose documents and headings are compared with what the question names.
 COMPARED = 60
@@ -22,10 +22,9 @@ LEAST_NAMED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the filters let through; of one document only what stands under `heading`, titles outermost first."""
+    """What the filters let through; `name` is what the question calls it, "" where it names nothing."""
 
     filters: Filters
-    heading: tuple[str, ...] = ()
     name: str = ""
 
 
@@ -56,18 +55,14 @@ def of_tags(tags: Sequence[str], filters: Filters) -> Iterator[Scope]:
 
 def of_places(hits: Sequence[Hit], filters: Filters) -> Iterator[Scope]:
     """The documents and sections that the hits stand in, each once."""
-    seen: set[tuple[str, tuple[str, ...]]] = set()
+    seen: set[tuple[str, tuple[str, ...], str]] = set()
     for hit in hits:
         if hit.doc_id is None:
             continue
-        inside = replace(filters, doc_id=(hit.doc_id,))
         sections = [(hit.heading_path[: depth + 1], title) for depth, title in enumerate(hit.heading_path)]
-        for heading, name in [((), file_title(hit.source or hit.doc_id)), *sections]:
-            if (hit.doc_id, heading) not in seen:
-                seen.add((hit.doc_id, heading))
-                yield Scope(inside, heading, name)
-
-
-def file_title(source: str) -> str:
-    """What a path is called: `guides/04-engine_and_electrics.md` is `04 engine and electrics`."""
-    return PurePath(source).stem.replace("-", " ").replace("_", " ")
+        for section, name in [((), spoken_name(hit.source or hit.doc_id)), *sections]:
+            if (hit.doc_id, section, name) not in seen:
+                seen.add((hit.doc_id, section, name))
+                # The hit stands in both sections, this one and the one that the filters ask for: in the narrower.
+                narrower = max(section, filters.section, key=len)
+                yield Scope(replace(filters, doc_id=(hit.doc_id,), section=narrower), name)

@@ -81,10 +81,9 @@ class SearchStorage(UnitOfWork, Protocol):
         """For each node that has a parent in the live tree, the way to the root."""
         ...
 
-    async def outline(self, dataset: Dataset, filters: Filters, limit: int, heading: Sequence[str] = ()) -> list[UUID]:
+    async def outline(self, dataset: Dataset, filters: Filters, limit: int) -> list[UUID]:
         """What stands for the whole in at most `limit` nodes, in reading order: all passages where they are so few,
-        else the lowest level of summaries that is small enough, else every so many passages. With `heading`, the first
-        `limit` passages under it."""
+        else the lowest level of summaries that is small enough, else every so many passages."""
         ...
 
     async def tags(self, dataset: Dataset) -> list[str]:

@@ -43,14 +43,12 @@ class Whole:
 
 async def read_whole(work: SearchStorage, dataset: Dataset, scope: Scope, *, expand: bool) -> Whole:
     """With `expand` each summary has its evidence."""
-    ids = await work.outline(dataset, scope.filters, OUTLINE, scope.heading)
+    ids = await work.outline(dataset, scope.filters, OUTLINE)
     nodes = await work.hits(dataset, [Scored(node_id, 0, 0.0) for node_id in ids], scope.filters)
     paths = await work.paths(dataset, ids)
     nodes = [replace(hit, path=paths.get(hit.node_id, ())) for hit in nodes]
     told = {chunk for hit in nodes for chunk in hit.chunk_ids}
     summaries = await summaries_over(work, dataset, scope.filters, chain.from_iterable(paths.values()))
-    if scope.heading:
-        summaries = [hit for hit in summaries if told.issuperset(hit.chunk_ids)]
     if expand:
         summaries = await expanded(work, dataset, scope.filters, summaries, {})
     above = widest(summaries, told)

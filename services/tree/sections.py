@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from services.tree.nodes import Leaf
+from utils.names import spoken_name
 
 # Of a group's leaves, the share that has to stand under a heading for the group to be called by it.
 COMMON = 0.8
@@ -51,7 +51,7 @@ def parts_of(leaves: Sequence[Leaf]) -> Parts:
         if len(leaf.heading_path) > len(prefix):
             by_heading.setdefault(leaf.heading_path[len(prefix)], []).append(leaf)
     parts = [Part(heading, members[0], len(members)) for heading, members in by_heading.items()]
-    return Parts(prefix[-1] if prefix else file_title(leaves[0]), (inside or leaves)[0], largest(parts), is_one=True)
+    return Parts(prefix[-1] if prefix else name_of_file(leaves[0]), (inside or leaves)[0], largest(parts), is_one=True)
 
 
 def common_prefix(leaves: Sequence[Leaf]) -> tuple[str, ...]:
@@ -67,12 +67,12 @@ def common_prefix(leaves: Sequence[Leaf]) -> tuple[str, ...]:
 def title_of(leaves: Sequence[Leaf]) -> str:
     """A document's own title: the heading that most of it stands under, else the name of its file."""
     first, number = Counter(leaf.heading_path[:1] for leaf in leaves).most_common(1)[0]
-    return first[0] if first and 2 * number >= len(leaves) else file_title(leaves[0])
+    return first[0] if first and 2 * number >= len(leaves) else name_of_file(leaves[0])
 
 
-def file_title(leaf: Leaf) -> str:
-    """What `source:guides/engine_and-electrics.md` is called."""
-    return PurePath(leaf.document.partition(":")[2]).stem.replace("-", " ").replace("_", " ")
+def name_of_file(leaf: Leaf) -> str:
+    """Of a document that is known as `source:guides/engine.md`."""
+    return spoken_name(leaf.document.partition(":")[2])
 
 
 def largest(parts: Sequence[Part]) -> tuple[Part, ...]:

@@ -10,7 +10,8 @@ import pytest
 
 from services.retrieval.hits import Filters
 from services.retrieval.question import named, read_question
-from services.retrieval.scope import Scope, file_title, most_surely_named
+from services.retrieval.scope import Scope, most_surely_named
+from utils.names import spoken_name
 
 KINDS = Path(__file__).with_name("question_kinds.jsonl")
 # To reach, on the half of the questions that the words were not chosen on.
@@ -79,4 +80,4 @@ def test_questions_of_any_length_and_script_are_read() -> None:
 
 
 def test_a_file_is_called_by_the_words_of_its_name() -> None:
-    assert file_title("guides/04-engine_and_electrics.md") == "04 engine and electrics"
+    assert spoken_name("guides/04-engine_and_electrics.md") == "04 engine and electrics"

@@ -40,6 +40,21 @@ class DocumentFields(BaseModel):
     tags: list[str] | None = None
 
 
+class FileFields(DocumentFields):
+    """A document as a file; `extra_meta` is a JSON object as text."""
+
+    file: UploadFile = Field(description="Markdown in UTF-8; the name ends in .md, .markdown, .mdown, .mdx or .qmd.")
+    extra_meta: str | None = None
+
+
+class TextFields(DocumentFields):
+    """A document in JSON."""
+
+    text: str
+    file_name: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
 class ProcessingFields(BaseModel):
     """How documents are processed."""
 
@@ -76,17 +91,15 @@ class ProcessingFields(BaseModel):
         return {name: value for name, value in named.items() if value is not None}
 
 
-class IngestForm(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
+class IngestForm(ByokFields, FileFields, ProcessingFields, BudgetFields):
     """An upload. `database_id` is an alias of `dataset_id`; `extra_meta` is a JSON object as text; `max_cost` (US
     dollars), `max_tokens` and `max_calls` limit what the work may cost."""
 
     # A misspelt limit or key would otherwise be ignored.
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="Markdown in UTF-8; the name ends in .md, .markdown, .mdown, .mdx or .qmd.")
     dataset_id: str | None = None
     database_id: str | None = None
-    extra_meta: str | None = None
 
 
 class Indexed(BaseModel):
@@ -149,15 +162,13 @@ def without_model(dataset_id: str, result: Mapping[str, Any]) -> list[str]:
     return told
 
 
-class NewDocumentBody(ByokFields, DocumentFields, ProcessingFields, BudgetFields):
+class NewDocumentBody(ByokFields, TextFields, ProcessingFields, BudgetFields):
     """A document as JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
     dataset_id: str | None = None
     database_id: str | None = None
-    text: str
-    metadata: dict[str, Any] | None = None
 
 
 class DocumentAccepted(BaseModel):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from interfaces_adaptor.http.keys import ByokFields
 from interfaces_adaptor.http.schemas.envelope import BudgetFields, Hex
-from interfaces_adaptor.http.schemas.ingest import REPLACED, DocumentFields, ProcessingFields
+from interfaces_adaptor.http.schemas.ingest import REPLACED, FileFields, ProcessingFields, TextFields
 from services.ingest.uploads import Committed, OpenUpload
 from services.jobs.job import Job
 
@@ -44,23 +42,16 @@ class UploadOut(BaseModel):
         )
 
 
-class UploadFileForm(DocumentFields):
+class UploadFileForm(FileFields):
     """A document of an upload as a file."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="Markdown in UTF-8; the name ends in .md, .markdown, .mdown, .mdx or .qmd.")
-    extra_meta: str | None = None
 
-
-class UploadTextBody(DocumentFields):
+class UploadTextBody(TextFields):
     """A document of an upload as JSON."""
 
     model_config = ConfigDict(extra="forbid")
-
-    text: str
-    file_name: str | None = None
-    metadata: dict[str, Any] | None = None
 
 
 class MoveBody(BaseModel):

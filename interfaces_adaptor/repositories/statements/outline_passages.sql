@@ -1,5 +1,4 @@
--- Every so many passages, in reading order; with a heading those under it. In: tenant, dataset, every, heading (titles,
--- outermost first, or null), the filters, limit. Out: chunk_id.
+-- Every so many passages, in reading order. In: tenant, dataset, every, the filters, limit. Out: chunk_id.
 with allowed as materialized (
     select v.version_id, v.chunk_count
     from document_versions v
@@ -32,6 +31,4 @@ outside as materialized (
 select c.chunk_id
 from chunks c join allowed a on a.version_id = c.version_id
 where c.tenant_id = :tenant and c.idx % :every = 0 and c.chunk_id not in (select chunk_id from outside)
-    and (cast(:heading as text[]) is null
-        or c.heading_path[1:cardinality(cast(:heading as text[]))] = cast(:heading as text[]))
 order by c.doc_id, c.idx limit :limit
