@@ -18,28 +18,26 @@ from interfaces_adaptor.repositories.links import Links, aliases_of
 from interfaces_adaptor.repositories.postings import Postings
 from interfaces_adaptor.repositories.versions import Versions, chunking_from
 from services.filter_fields import filter_fields
-from services.ingest.documents import NewDocument, StoredDocument
+from services.ingest.documents import NewDocument, OpenJob, StoredDocument
 
 DESCRIBED = ("dataset_id", "doc_id", "identity", "file_name", "title", "source", "checksum", "text")
 
 STORED = """
     select d.dataset_id, d.doc_id, d.deleted_at, d.given, v.version_id, v.checksum, v.chunker, v.chunk_size,
-        v.chunk_overlap, v.refine, v.embed_model, v.chunk_count, v.state,
+        v.chunk_overlap, v.refine, v.embed_model, v.chunk_count, v.state, v.build_tree,
+        j.job_id, j.payer, coalesce(j.params -> 'budget', '{}'::jsonb) as budget,
         exists (
             select from datasets s join tree_nodes n on n.tenant_id = s.tenant_id and n.tree_id = s.live_tree_id
             join chunks c on c.tenant_id = n.tenant_id and c.chunk_id = n.chunk_id
             where s.tenant_id = d.tenant_id and s.dataset_id = d.dataset_id and c.version_id = v.version_id
-        ) as in_live_tree,
-        (
-            select j.job_id from jobs j
-            where j.tenant_id = v.tenant_id and j.job_id = v.job_id and j.status in ('queued', 'running')
-        ) as open_job_id
+        ) as in_live_tree
     from documents d
     join lateral (
         select * from document_versions v
         where v.tenant_id = d.tenant_id and v.dataset_id = d.dataset_id and v.doc_id = d.doc_id
         order by v.state = 'superseded', v.number desc limit 1
     ) v on true
+    left join jobs j on j.tenant_id = v.tenant_id and j.job_id = v.job_id and j.status in ('queued', 'running')
 """
 
 
@@ -60,7 +58,8 @@ def stored_from(row: RowMapping) -> StoredDocument:
         chunk_count=row["chunk_count"],
         served=row["state"] == "ready",
         in_live_tree=row["in_live_tree"],
-        open_job_id=row["open_job_id"],
+        build_tree=row["build_tree"],
+        open_job=OpenJob(row["job_id"], row["payer"], row["budget"]) if row["job_id"] is not None else None,
     )
 
 

@@ -67,7 +67,17 @@ class StoredDocument:
     chunk_count: int | None
     served: bool
     in_live_tree: bool
-    open_job_id: UUID | None
+    build_tree: bool
+    open_job: OpenJob | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that is bringing a version in, and who pays for it, within what."""
+
+    job_id: UUID
+    payer: str
+    budget: JsonObject
 
 
 @dataclass(frozen=True, slots=True)

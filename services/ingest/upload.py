@@ -23,14 +23,14 @@ from services.domain import (
     VectorIndex,
 )
 from services.errors import RaptorError
-from services.ingest.documents import NewDocument, NewVersion, StoredDocument
+from services.ingest.documents import NewDocument, NewVersion, OpenJob, StoredDocument
 from services.ingest.given import NOTHING, as_described, given_by
 from services.ingest.reader import Reader, SourceText, reader_for
 from services.ingest.refining import refined_by
 from services.ingest.upload_storage import UploadStorage
 from services.jobs.job import NewJob
 from services.jobs.limits import JobLimits
-from services.jobs.payer import payer_of
+from services.jobs.payer import have_same_keys, payer_of
 from services.jobs.secrets import SecretBox, bring_keys
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage
@@ -105,6 +105,14 @@ def same_processing(stored: StoredDocument, upload: Upload, checksum: str, embed
     refine = stored.chunking.refine if upload.chunking.refine == "auto" else upload.chunking.refine
     chunking = replace(upload.chunking, refine=refine)
     return stored.checksum == checksum and stored.chunking == chunking and stored.embed_model == embed_model
+
+
+def shares_work(stored: StoredDocument, open_job: OpenJob, upload: Upload) -> bool:
+    """Whether the upload is served by the work on the same content that is under way: paid with the same keys, within
+    the same limits, and for the tree if it wants to be in it."""
+    payer = payer_of(upload.keys, upload.budget)
+    same_purse = have_same_keys(open_job.payer, payer) and open_job.budget == upload.budget.as_json()
+    return same_purse and (stored.build_tree or not upload.build_tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +275,7 @@ class DocumentIngestor:
             or stored.deleted
             or upload.upsert_mode == "replace"
             or not same_processing(stored, upload, read.checksum, dataset.space.name)
+            or (stored.open_job is not None and not shares_work(stored, stored.open_job, upload))
         ):
             admission.superseded_jobs += await work.give_way(document.dataset_id, document.doc_id)
             replaced = stored.version_id if stored is not None and not stored.deleted else None
@@ -283,8 +292,8 @@ class DocumentIngestor:
                 )
             )
             return self._queued(document, version_id, None, replaced)
-        if stored.open_job_id is not None:
-            return self._queued(document, stored.version_id, stored.open_job_id)
+        if stored.open_job is not None:
+            return self._queued(document, stored.version_id, stored.open_job.job_id)
         if stored.served and (stored.in_live_tree or not upload.build_tree):
             return replace(self._nothing_to_do("unchanged", stored, dataset), source=document.source)
         await work.resume_version(stored.version_id, build_tree=upload.build_tree)

@@ -21,7 +21,7 @@ from services.cost.budget import CallContext
 from services.domain import Dataset, JsonObject, TenantId
 from services.errors import MissingProviderKey
 from services.jobs.job import Job, Lease
-from services.jobs.payer import SERVICE
+from services.jobs.payer import BACKGROUND
 from services.jobs.run import JobRun
 from services.models.registry import AUTO, Models
 from services.storage import OpenStorage, UnitOfWork
@@ -186,7 +186,7 @@ class TreeBuilder:
         except MissingProviderKey:
             return
         async with self._open(run.tenant) as work:
-            await work.request_build(dataset.dataset_id, SERVICE, wishes={"full": True})
+            await work.request_build(dataset.dataset_id, BACKGROUND, wishes={"full": True})
             await work.commit()
 
     async def _open_tree(

@@ -10,8 +10,10 @@ import pytest
 from app.settings import Settings
 from fake_provider import RunningFakeProvider
 from fake_provider.calls import fingerprint
+from infra.compute import ProcessPool
 from services.tree.grow import TreeGrower
 from tests.client import ApiClient, error_of
+from tests.conftest import running_worker
 from tests.factories import TOPICS, page
 
 ALICE, BOB, WRONG = "dk-alice", "dk-bob", "bad-key"
@@ -145,3 +147,24 @@ async def test_a_deletion_still_waits_visibly_when_a_build_that_began_before_it_
     assert (await api.finished(job))["status"] == "succeeded"
     dataset = await api.data("/v1/datasets/ds")
     assert (dataset["needs_key"], dataset["tree_status"]) == (True, "behind")
+
+
+async def test_the_same_content_of_two_callers_is_worked_on_for_each_of_them(
+    api: ApiClient, settings: Settings, database_url: str, pool: ProcessPool
+) -> None:
+    bad, again, good = [await send(api, 0, **key(secret)) for secret in (WRONG, WRONG, BOB)]
+    assert bad == again
+    assert good != bad
+    async with running_worker(settings, database_url, pool):
+        assert (await api.finished(good))["status"] == "succeeded"
+    assert (await api.data("/v1/datasets/ds"))["staleness"]["documents_outside_tree"] == 0
+    assert (await api.job(bad))["result"].get("superseded_by") == good
+
+
+async def test_limits_and_the_wish_for_a_tree_are_each_callers_own(api: ApiClient) -> None:
+    first = await send(api, 0, build_tree="false", **key(ALICE))
+    assert await send(api, 0, build_tree="false", **key(ALICE)) == first
+    for_tree = await send(api, 0, **key(ALICE))
+    limited = await send(api, 0, max_calls="1", **key(ALICE))
+    assert len({first, for_tree, limited}) == 3
+    assert await send(api, 0, max_calls="1", **key(ALICE)) == limited
