@@ -100,6 +100,38 @@ async def test_a_filter_for_passages_leaves_summaries_out_of_a_whole(api: ApiCli
     assert expanded["results"][0]["evidence"]
 
 
+BOOK = """# Handbook
+
+## Ropes
+
+Ropes are made of nylon. A rope that has frayed is cut out and burnt at its ends.
+Every rope on deck has a colour for its length.
+
+### Knots
+
+The bowline makes a loop that does not slip. The sheet bend joins two ropes.
+
+## Engines
+
+The engine runs on diesel. Its filters are changed every hundred hours.
+A spare belt hangs behind the ladder.
+"""
+
+
+@needs_worker
+async def test_a_section_that_the_question_names_is_the_whole(api: ApiClient) -> None:
+    await api.ingest(BOOK, name="handbook.md", chunk_size="120", chunk_overlap="0")
+    found = await api.retrieve("What is the section on ropes about?", top_k=20)
+    assert (found["mode"], "Ropes" in found["reason"]) == ("digest", True)
+    paths = [hit["heading_path"] for hit in found["results"] if hit["kind"] == "leaf"]
+    assert paths
+    assert all(path[:2] == ["Handbook", "Ropes"] for path in paths), paths
+    asked = {"filters": {"heading_path": {"prefix": ["Handbook", "Engines"]}}}
+    elsewhere = await api.retrieve("What is this about?", top_k=20, **asked)
+    told = [hit["heading_path"] for hit in elsewhere["results"] if hit["kind"] == "leaf"]
+    assert {tuple(path) for path in told} == {("Handbook", "Engines")}
+
+
 @begins_with_library
 async def test_a_whole_that_nothing_is_called_gets_passages(api: ApiClient) -> None:
     found = await api.retrieve("Summarise the chapter on quantum gravity")
