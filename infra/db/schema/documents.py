@@ -280,7 +280,7 @@ postings = Table(
     metadata,
     required("tenant_id", Text, "the tenant"),
     required("dataset_id", Text, "the dataset"),
-    required("term", Text, "as `services/text/words.py` makes it, at most 128 characters"),
+    required("term", Text, "as `services/text/index_terms.py` makes it, at most 128 characters"),
     required("generation_id", Uuid, "the version or tree that the texts belong to: a switch touches no posting"),
     required("level", SmallInteger, "0 for chunks"),
     required("places", INTEGERS, "`chunks.idx`, or `tree_nodes.position`"),
