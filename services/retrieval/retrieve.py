@@ -41,7 +41,8 @@ UNBOUNDED = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """`notes` tell of what could not be done as asked; `rarity` is the BM25 weight of the question's terms."""
+    """`notes` tell of what could not be done as asked; `rarity` is the BM25 weight of the question's terms, where
+    there was a budget to fill."""
 
     hits: Sequence[Hit]
     tree_id: str | None
@@ -82,7 +83,9 @@ class Retriever:
             else:
                 scored = await scored_nodes(work, dataset, wanted, vector, way.mode)
                 found = await read_hits(work, dataset, wanted, scored)
-            rarity = await work.rarity(dataset, sorted(set(index_terms(wanted.text))))
+            # Sentences are weighed by it, and only for a budget are sentences chosen.
+            terms = sorted(set(index_terms(wanted.text))) if query.max_tokens is not None else []
+            rarity = await work.rarity(dataset, terms) if terms else {}
         notes: tuple[str, ...] = ()
         if reranker is not None and not isinstance(found, Whole):
             found, spent, notes = await reranked(reranker, query.text, found)

@@ -126,11 +126,11 @@ async def test_a_section_that_the_question_names_is_the_whole(api: ApiClient) ->
     paths = [hit["heading_path"] for hit in found["results"] if hit["kind"] == "leaf"]
     assert paths
     assert all(path[:2] == ["Handbook", "Ropes"] for path in paths), paths
-    asked = {"filters": {"heading_path": {"prefix": ["Handbook", "Engines"]}}}
+    asked: dict[str, Any] = {"filters": {"heading_path": {"prefix": ["Handbook", "Engines"]}}}
     elsewhere = await api.retrieve("What is this about?", top_k=20, **asked)
     told = [hit["heading_path"] for hit in elsewhere["results"] if hit["kind"] == "leaf"]
     assert {tuple(path) for path in told} == {("Handbook", "Engines")}
-    narrower = {"filters": {"heading_path": {"prefix": ["Handbook", "Ropes", "Knots"]}}}
+    narrower: dict[str, Any] = {"filters": {"heading_path": {"prefix": ["Handbook", "Ropes", "Knots"]}}}
     inside = await api.retrieve("What is the section on ropes about?", top_k=20, **narrower)
     within = {tuple(hit["heading_path"]) for hit in inside["results"] if hit["kind"] == "leaf"}
     assert within == {("Handbook", "Ropes", "Knots")}
