@@ -170,8 +170,9 @@ class DocumentIngestor:
         """Documents of one request, all of them or none, and the job for what is new in them. Raises what `ingest`
         does; `details.position` says which document it is about."""
         read = await asyncio.to_thread(self._read_all, uploads)
+        space = await self.space(tenant, uploads[0])
         async with self._open(tenant) as work:
-            admission = await self.open(work, uploads[0])
+            admission = await self.open(work, uploads[0], space)
             await self.admit(work, admission, read)
             job_id = await self.start(work, admission, uploads[0])
             await work.commit()
@@ -193,12 +194,16 @@ class DocumentIngestor:
         source = reader_for(self._readers, upload.file_name).read(upload.data)
         return ReadUpload(upload, source, hashlib.sha256(upload.data).hexdigest())
 
-    async def open(self, work: UploadStorage, upload: Upload) -> Admission:
-        """The dataset that uploads like this one go to, made if it is not there. Raises UnknownModel,
+    async def space(self, tenant: TenantId, upload: Upload) -> EmbeddingSpace:
+        """That of the dataset if it is to be made; a model may have to be asked, so before a unit of work. Raises
+        UnknownModel, MissingProviderKey, ProviderError."""
+        return await self._models.space(upload.embed_model, CallContext(tenant, upload.dataset_id, keys=upload.keys))
+
+    async def open(self, work: UploadStorage, upload: Upload, space: EmbeddingSpace) -> Admission:
+        """The dataset that uploads like this one go to, made in `space` if it is not there. Raises UnknownModel,
         MissingProviderKey, EmbeddingSpaceConflict where it has another embedder, InvalidRequest for parameters of the
         tree that cannot be."""
         context = CallContext(work.tenant, upload.dataset_id, keys=upload.keys)
-        space = await self._models.space(upload.embed_model, context)
         dataset = await self._open_dataset(work, upload, space)
         self._tree_params.changed(upload.tree, dataset.settings if upload.tree else {})
         chosen = upload.embed_model is not None

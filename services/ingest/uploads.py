@@ -142,9 +142,11 @@ class UploadSessions:
         """Raises UploadNotFound, UploadClosed, and what an upload of one document and `make_changes` do."""
         async with self._open(tenant) as work:
             begun = await self._still_open(work, upload_id)
-            head = with_options(Upload(begun.dataset_id, b"", keys=keys, budget=budget), begun.options)
+        head = with_options(Upload(begun.dataset_id, b"", keys=keys, budget=budget), begun.options)
+        space = await self._ingestor.space(tenant, head)
+        async with self._open(tenant) as work:
             # Locks the dataset before the upload, as a deletion of the dataset does.
-            admission = await self._ingestor.open(work, head)
+            admission = await self._ingestor.open(work, head, space)
             await self._still_open(work, upload_id, lock=True)
             await make_changes(work, admission.dataset, changes)
             async for part in work.staged_documents(upload_id, PART):
